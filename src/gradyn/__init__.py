@@ -1,0 +1,1 @@
+"""gradyn: an experiment harness for gradient dynamics in deep networks."""

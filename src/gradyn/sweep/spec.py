@@ -1,0 +1,107 @@
+"""RunSpec: everything that one run's numbers depend on, and the identity made from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+from gradyn.core import AbstractComponent, require
+from gradyn.data import AbstractData
+from gradyn.nn import (
+    AbstractActivation,
+    AbstractDropout,
+    AbstractInitializer,
+    AbstractNorm,
+    AbstractResidual,
+)
+from gradyn.optim import AbstractClip, AbstractLoss, AbstractOptimizer, AbstractPenalty
+
+# Bumped by hand whenever the same spec gives other numbers; part of every run_id.
+ENGINE_VERSION = 1
+
+DTYPES = ("float32", "float64")
+BACKWARDS = ("tracked", "plain")
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """One run, fully resolved: plain values and one component of each group.
+
+    Two specs are equal if and only if their `run_id` is. Nothing is normalised away: a setting that changes no number still
+    makes another run.
+
+    Raises:
+        ConfigError: a value breaks its rule; the line names key, rule, value and fix.
+    """
+
+    depth: int
+    width: int
+    batch_size: int
+    steps: int
+    learning_rate: float
+    seed: int
+    dtype: str
+    backward: str
+    activation: AbstractActivation
+    init: AbstractInitializer
+    norm: AbstractNorm
+    residual: AbstractResidual
+    dropout: AbstractDropout
+    clip: AbstractClip
+    penalty: AbstractPenalty
+    optimizer: AbstractOptimizer
+    loss: AbstractLoss
+    data: AbstractData
+
+    def __post_init__(self) -> None:
+        for key, low in (("depth", 2), ("width", 1), ("batch_size", 1), ("steps", 0), ("seed", 0)):
+            value = getattr(self, key)
+            require(type(value) is int and value >= low, key, f"be a whole number >= {low}", value)
+        rate = self.learning_rate
+        require(type(rate) in (int, float) and math.isfinite(rate) and rate >= 0, "learning_rate", "be a finite number >= 0", rate)
+        require(self.dtype in DTYPES, "dtype", f"be one of {', '.join(DTYPES)}", self.dtype)
+        require(self.backward in BACKWARDS, "exec.backward", f"be one of {', '.join(BACKWARDS)}", self.backward)
+        for component in self.components.values():
+            component.check(self)
+
+    @property
+    def components(self) -> dict[str, AbstractComponent]:
+        """The run's components by group name, in the order of the fields."""
+        return {field.name: value for field in fields(self) if isinstance(value := getattr(self, field.name), AbstractComponent)}
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The spec as the `runs` table holds it: every field under its dotted name, a component's name under its group."""
+        row: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, AbstractComponent):
+                row[field.name] = value.name
+                row |= {f"{field.name}.{key}": setting for key, setting in value.settings.items()}
+            else:
+                row[field.name] = value
+        return row
+
+    @property
+    def run_id(self) -> str:
+        """First 16 hex digits of sha256 of the canonical JSON of the whole spec and ENGINE_VERSION."""
+        parts = [f'"engine_version":{ENGINE_VERSION}']
+        for field in fields(self):
+            value = getattr(self, field.name)
+            text = _component_json(value) if isinstance(value, AbstractComponent) else _canonical(value)
+            parts.append(f'"{field.name}":{text}')
+        return hashlib.sha256(("{" + ",".join(sorted(parts)) + "}").encode()).hexdigest()[:16]
+
+
+def _canonical(value: Any) -> str:
+    # repr of a float is its shortest exact decimal; 1 and 1.0 are the same rate, so floats that are whole are written as floats.
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+@lru_cache(maxsize=65536)
+def _component_json(component: AbstractComponent) -> str:
+    return _canonical({"name": component.name, **component.settings, **component.fingerprint})
