@@ -1,0 +1,72 @@
+# Everything runs from .venv, which the first target that needs it creates; again there is nothing to do.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup quick sweep trainable reproduce figures test check format bench docs clean
+
+# A python3.x on the PATH may be a version manager's stub that only prints an error, so each candidate has to run.
+# Plain python3 comes first: for the newest minor version there may be no torch yet.
+usable := import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python; do \
+	if "$$name" -c '$(usable)' >/dev/null 2>&1; then echo "$$name"; break; fi; done)
+
+PY := .venv/bin/python
+STAMP := .venv/.installed
+# Processes of the test suite; JOBS=0 keeps it in one.
+JOBS ?= 2
+# What `make figures` draws.
+FOLDER ?= results/vanishing_exploding
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP) ## create .venv and install gradyn with the tested versions (once)
+
+# Debian's python3 without python3-venv has no ensurepip: there the system's pip installs one into the environment.
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "gradyn needs Python 3.11, 3.12 or 3.13, and none was found on the PATH. Name one: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c '$(usable)' || { echo "PYTHON must be a Python 3.11, 3.12 or 3.13; got $(PYTHON)." >&2; exit 1; }
+	@$(PY) -c 'import pip' 2>/dev/null || "$(PYTHON)" -m venv --clear .venv 2>/dev/null || \
+		{ "$(PYTHON)" -m venv --clear --without-pip .venv && "$(PYTHON)" -m pip --python $(PY) install pip; }
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e '.[data,dev]'
+	@touch $(STAMP)
+
+quick: setup ## the first look: vanishing and exploding gradients in seconds
+	$(PY) -m gradyn sweep experiment=quick
+
+sweep: setup ## the default sweep, 4,320 runs, and its figures
+	$(PY) -m gradyn sweep experiment=vanishing_exploding
+	$(PY) -m gradyn figures results/vanishing_exploding
+
+trainable: setup ## which depth trains, under which cure, at which learning rate
+	$(PY) -m gradyn sweep experiment=trainable_depth
+	$(PY) -m gradyn figures results/trainable_depth
+
+reproduce: setup ## every experiment and its claims; writes the scoreboard
+	$(PY) -m gradyn reproduce
+
+figures: setup ## draw again from Parquet alone (FOLDER=results/...)
+	$(PY) -m gradyn figures "$(FOLDER)"
+
+test: setup ## the test suite (ARGS="-k name" narrows it)
+	$(PY) -m pytest -n $(JOBS) $(ARGS)
+
+check: setup ## format, lint, types, architecture, tests: what has to pass before a commit
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -m pytest tests/test_architecture.py
+	@$(MAKE) --no-print-directory test
+
+format: setup ## rewrite the sources in the project's format
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: setup ## measure speed; prints hardware and versions
+	$(PY) -m pytest -m bench -s tests/bench $(ARGS)
+
+docs: setup ## write docs/columns.md from the columns that the code declares
+	$(PY) docs/columns.py
+
+clean: ## remove caches and build products; keeps .venv and results
+	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage outputs multirun
+	find src tests experiments docs -name __pycache__ -type d -prune -exec rm -rf {} +
