@@ -1,0 +1,89 @@
+"""The parameters at step 0, in float64: drawn by the initializer, then scaled on the first batch where it asks for that."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradyn.core import stream
+from gradyn.nn.architecture import Layer, NetSpec, blocks
+from gradyn.nn.initializers import AbstractInitializer, Calibration
+from gradyn.nn.net import Net
+
+# Layers of at most this many weights are kept between runs (a sweep asks for the same (init, seed, layer) once per
+# combination of everything else): 1,024 of them are at most 128 MiB.
+_CACHED_WEIGHTS = 16_384
+
+
+def initial_parameters(spec: NetSpec, net: Net, first_batch_BM: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One run's parameters as a flat row, in the order of `net.slots`.
+
+    Args:
+        spec: the run.
+        net: its structure.
+        first_batch_BM: inputs of step 0, for initializers that look at the data (LSUV).
+    """
+    row = np.empty(net.slots[-1].stop)
+    by_layer = {layer.index: layer for layer in net.layers}
+    for slot in net.slots:
+        row[slot.start : slot.stop] = np.ravel(_initial(spec, net, by_layer[slot.layer], slot.name))
+    if spec.init.calibration is not None:
+        _calibrate(spec.init.calibration, net, row, first_batch_BM)
+    return row
+
+
+def _initial(spec: NetSpec, net: Net, layer: Layer, name: str) -> NDArray[np.float64] | float:
+    kind, _, leaf = name.split(".")
+    if kind == "norms":
+        return 1.0 if leaf == "weight" else 0.0
+    if kind == "branches":
+        return 1.0 if spec.residual.is_fixup else net.branch_scale
+    if kind == "fixup":
+        return 0.0
+    if leaf == "bias":
+        return spec.init.bias(stream(spec.seed, "bias", layer.index), layer.fan_out, layer.fan_in)
+    weight = _weight(spec.init, spec.seed, layer.index, spec.depth, layer.fan_out, layer.fan_in)
+    if spec.residual.is_fixup:
+        # Zhang et al. 2019: the second matrix of a branch and the readout are 0, the first is divided by sqrt(blocks).
+        if layer.closes or (layer.index == spec.depth and spec.residual.zeroes_readout):
+            return 0.0
+        if layer.opens:
+            return weight / math.sqrt(len(blocks(spec.depth, spec.residual)))
+    return weight
+
+
+def _weight(init: AbstractInitializer, seed: int, layer: int, depth: int, fan_out: int, fan_in: int) -> NDArray[np.float64]:
+    draw = _cached_weight if fan_out * fan_in <= _CACHED_WEIGHTS else _draw_weight
+    # Whether it is the readout is all that an initializer may know of the depth: then nets of other depths share the draw.
+    return draw(init, seed, layer, layer == depth, fan_out, fan_in)
+
+
+def _draw_weight(init: AbstractInitializer, seed: int, layer: int, is_readout: bool, fan_out: int, fan_in: int) -> NDArray[np.float64]:
+    return init.weight(stream(seed, "weight", layer), fan_out, fan_in, layer=layer, is_readout=is_readout)
+
+
+_cached_weight = lru_cache(maxsize=1024)(_draw_weight)
+
+
+def _calibrate(target: Calibration, net: Net, row: NDArray[np.float64], first_batch_BM: NDArray[np.float64]) -> None:
+    """Scales the hidden layers' weights in `row`, first to last, until Var(h_l) on the batch is the one asked for."""
+    flat = torch.from_numpy(row).unsqueeze(0)
+    parameters = {slot.name: flat[:, slot.start : slot.stop].view(1, *slot.shape) for slot in net.slots}
+    x: Tensor = torch.from_numpy(first_batch_BM).unsqueeze(0)
+    skip = x
+    for layer in net.layers[:-1]:
+        skip = x if layer.opens else skip
+        done = net.layer_forward(layer, parameters, x, skip, None)
+        for _ in range(target.max_iterations):
+            variance = float(done.h.var(correction=0))
+            if not variance > 0 or abs(variance / target.variance - 1) <= target.tolerance:
+                break
+            parameters[f"layers.{layer.index}.weight"] *= math.sqrt(target.variance / variance)
+            done = net.layer_forward(layer, parameters, x, skip, None)
+        assert done.x is not None
+        x = done.x

@@ -1,0 +1,29 @@
+"""How is it trained? Losses, penalties, clipping, optimizers."""
+
+from gradyn.optim.clips import AbstractClip, Adaptive, GlobalL2, LayerL2, NoClip, Value, log2_total
+from gradyn.optim.losses import AbstractLoss, Cotangent, CrossEntropy, Mse
+from gradyn.optim.optimizers import AbstractOptimizer, Adam, Momentum, Sgd
+from gradyn.optim.penalties import L1, L2, AbstractPenalty, NoPenalty, OrthogonalPenalty
+
+__all__ = [
+    "L1",
+    "L2",
+    "AbstractClip",
+    "AbstractLoss",
+    "AbstractOptimizer",
+    "AbstractPenalty",
+    "Adam",
+    "Adaptive",
+    "Cotangent",
+    "CrossEntropy",
+    "GlobalL2",
+    "LayerL2",
+    "Momentum",
+    "Mse",
+    "NoClip",
+    "NoPenalty",
+    "OrthogonalPenalty",
+    "Sgd",
+    "Value",
+    "log2_total",
+]
