@@ -1,0 +1,47 @@
+"""HOW IS IT KEPT?  A folder of Parquet files that is right after any crash, and reads back as three frames.
+
+`results/<name>/`: `layers/`, `steps/`, `runs/` (one file a shard in each), `failures/`, `sweep.json`, `config.yaml`. The files are
+the manifest: a run is done if and only if it is in `runs/`. A sweep, from its driver's side:
+
+    open_folder(folder, log)
+    with lock(folder):
+        clean(folder)
+        missing = [spec for spec in plan if spec.run_id not in done(folder)]
+        ...workers: write_shard(folder, shard_id(ids), layers, steps, runs, provenance())
+    load(folder).layers
+"""
+
+from gradyn.store.clean import clean
+from gradyn.store.failures import failure, failures, write_failure
+from gradyn.store.folder import check_folder, open_folder, stored_log
+from gradyn.store.lock import lock
+from gradyn.store.provenance import provenance
+from gradyn.store.read import Results, load
+from gradyn.store.schema import RUN_COLUMNS, SCHEMA_VERSION, TABLES, Table, arrow_schema, columns
+from gradyn.store.shards import done
+from gradyn.store.write import ShardWriter, StoreError, shard_id, write_shard
+
+__all__ = [
+    "RUN_COLUMNS",
+    "SCHEMA_VERSION",
+    "TABLES",
+    "Results",
+    "ShardWriter",
+    "StoreError",
+    "Table",
+    "arrow_schema",
+    "check_folder",
+    "clean",
+    "columns",
+    "done",
+    "failure",
+    "failures",
+    "load",
+    "lock",
+    "open_folder",
+    "provenance",
+    "shard_id",
+    "stored_log",
+    "write_failure",
+    "write_shard",
+]
