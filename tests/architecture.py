@@ -66,7 +66,7 @@ class Module:
     def imports(self) -> list[Import]:
         """Every import, also those inside functions; relative ones are resolved."""
         package = self.path.split("/")[:-1]
-        lazy = {id(inner) for node in ast.walk(self.tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) for inner in ast.walk(node)}
+        lazy = {id(inner) for node in ast.walk(self.tree) if _is_postponed(node) for inner in ast.walk(node)}
         found = []
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -252,6 +252,11 @@ RULES = (
     mutable_components,
     undocumented_methods,
 )
+
+
+def _is_postponed(node: ast.AST) -> bool:
+    # What is below it does not run when the file is imported.
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or (isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"))
 
 
 def _bases(node: ast.ClassDef) -> list[str]:

@@ -28,7 +28,10 @@ GOOD = {
     "gradyn/theory/predict.py": "import pandas as pd\n",
     "gradyn/sweep/__init__.py": '"""How does a sweep run?"""\nfrom gradyn.nn import Relu\n\n\ndef run():\n    pass\n',
     "gradyn/report/__init__.py": '"""What do we show?"""\nimport matplotlib.pyplot as plt\nfrom gradyn import sweep, theory\n\n\ndef draw():\n    pass\n',
-    "hydra_plugins/gradyn/sweeper.py": "import json\n\nfrom hydra.plugins.sweeper import Sweeper\n\n\ndef sweep():\n    from gradyn.sweep import run\n",
+    "hydra_plugins/gradyn/sweeper.py": (
+        "from typing import TYPE_CHECKING\n\nfrom hydra.plugins.sweeper import Sweeper\n\nif TYPE_CHECKING:\n    from gradyn.sweep import run\n\n\n"
+        "def sweep():\n    from gradyn.sweep import run\n"
+    ),
 }
 BROKEN: list[tuple[Rule, str, str]] = [
     (architecture.against_the_arrows, "gradyn/nn/wrong.py", "from gradyn.sweep import run\n"),
