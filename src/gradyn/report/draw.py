@@ -1,0 +1,111 @@
+"""Figures as files: PNG, PDF, SVG, the points as CSV and the caption, the same bytes when drawn twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from gradyn.core import require
+from gradyn.report import by_layer, gain_split
+from gradyn.report.figure import Draw, Drawn, column
+from gradyn.report.frames import Frames, MissingError, read
+from gradyn.report.style import GREY, WIDTHS, Page, styled
+
+FIGURES: dict[str, Draw] = {
+    "norms_by_layer": by_layer.draw,
+    "gain_split": gain_split.draw,
+}
+
+_MADE = ("commit", "engine", "device", "versions", "hardware")
+# No dates and no program versions in the files: the same points give the same bytes.
+_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    "svg": {"Date": None, "Creator": None},
+}
+
+
+def figures(
+    folder: str | Path,
+    only: Sequence[str] | None = None,
+    formats: Sequence[str] = ("png", "pdf", "svg"),
+    width: Literal["full", "column"] = "full",
+    planned: int | None = None,
+) -> list[Path]:
+    """Draw a sweep's figures into `<folder>/figures/`, with their points (CSV) and captions (Markdown) beside them.
+
+    Args:
+        folder: `results/<name>`.
+        only: names of figures; None: all.
+        formats: png, pdf, svg.
+        width: full text block or one column of a paper.
+        planned: how many runs the plan has; figures of an incomplete sweep are marked with it.
+
+    Returns:
+        The files, in the order in which they were written.
+
+    Raises:
+        ConfigError: no such folder, no finished run in it, or a figure, format or width that there isn't.
+    """
+    names = list(FIGURES) if only is None else list(only)
+    for key, given, known in (("only", names, FIGURES), ("formats", formats, _METADATA), ("width", [width], WIDTHS)):
+        for value in given:
+            require(value in known, key, f"be among {', '.join(known)}", value)
+    return draw(read(folder, planned), Path(folder) / "figures", names, formats, width)
+
+
+def draw(
+    frames: Frames, folder: Path, names: Sequence[str], formats: Sequence[str] = ("png", "pdf", "svg"), width: Literal["full", "column"] = "full"
+) -> list[Path]:
+    """Draw the named figures of the frames into `folder`; returns the files in the order in which they were written.
+
+    A figure whose axes are missing becomes one line of text, in its picture and its caption: never nothing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    with styled():
+        for name in names:
+            page = Page(WIDTHS[width])
+            try:
+                drawn = FIGURES[name](frames, page)
+            except MissingError as missing:
+                drawn = [_notice(name, str(missing), page)]
+            for one in drawn:
+                written += _write(one, folder, formats, frames)
+    return written
+
+
+def _notice(name: str, line: str, page: Page) -> Drawn:
+    figure, axes = page.sheet(1, 1, height=0.05, title=f"{name}: not drawn", setting=line, bottom=0.05)
+    axes[0, 0].set_axis_off()
+    return Drawn(name, figure, f"{name}: not drawn", "", line, pd.DataFrame({"missing": [line]}))
+
+
+def _write(drawn: Drawn, folder: Path, formats: Sequence[str], frames: Frames) -> list[Path]:
+    files = []
+    for form in formats:
+        path = folder / f"{drawn.stem}.{form}"
+        drawn.figure.savefig(path, format=form, metadata=_METADATA.get(form))
+        files.append(path)
+    for stem, table in {drawn.stem: drawn.points, **drawn.tables}.items():
+        path = folder / f"{stem}.csv"
+        table.to_csv(path, index=False, float_format="%.9g", lineterminator="\n")
+        files.append(path)
+    path = folder / f"{drawn.stem}.md"
+    path.write_text(_caption(drawn, frames), encoding="utf-8")
+    return [*files, path]
+
+
+def _caption(drawn: Drawn, frames: Frames) -> str:
+    lines = [f"**{drawn.claim}**", drawn.setting, drawn.text]
+    lines += [f"`{name}`: {column(name).definition} [{column(name).unit}]" for name in drawn.columns]
+    made = [
+        f"{name} {', '.join(map(str, sorted(frames.runs[name].dropna().unique())))}"
+        for name in _MADE
+        if name in frames.runs and frames.runs[name].notna().any()
+    ]
+    lines.append(f"From {frames.name}: {len(frames.runs):,} runs; " + "; ".join(made) + ".")
+    return "\n\n".join(line.strip() for line in lines if line.strip()) + "\n"

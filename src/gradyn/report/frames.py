@@ -1,0 +1,204 @@
+"""What figures are made from: the three tables of a folder, narrowed to one question.
+
+`baseline` never mixes: every axis that a figure doesn't show is held at one value, and the value is written on the figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradyn.report.style import ordered
+from gradyn.store import RUN_COLUMNS, load
+
+# An axis that is not shown is held at the first of these that the folder has.
+_RESTING = ("none", "plain")
+# Not axes: where the same run was computed.
+_NOT_SHOWN = {"seed"}
+
+
+class MissingError(ValueError):
+    """A figure can't be drawn from this folder; the text is the line that says why, and what to sweep."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The tables of one folder.
+
+    Args:
+        name: the folder's name.
+        runs: one row a run.
+        steps: one row a run and step.
+        layers: one row a run, step and layer.
+        planned: how many runs the folder's plan has; None where it isn't known.
+    """
+
+    name: str
+    runs: pd.DataFrame
+    steps: pd.DataFrame
+    layers: pd.DataFrame
+    planned: int | None = None
+
+    @property
+    def progress(self) -> str:
+        """`1,020 of 4,320 runs.` while some are missing, else empty."""
+        return f"{len(self.runs):,} of {self.planned:,} runs." if self.planned is not None and len(self.runs) < self.planned else ""
+
+    @cached_property
+    def initial(self) -> pd.DataFrame:
+        """The rows of `layers` at each run's first step (initialization), in order of run and layer."""
+        return self.layers[self.layers["step"] == self.layers["step"].min()].sort_values(["run_id", "layer"], kind="stable")
+
+    @cached_property
+    def axes(self) -> list[str]:
+        """The columns of `runs` that hold the spec, groups before their settings."""
+        not_spec = {"run_id", *(column.name for column in RUN_COLUMNS)}
+        found = [column for column in self.runs.columns if column not in not_spec]
+        return sorted(found, key=lambda column: "." in column)
+
+    def values(self, axis: str) -> list[Any]:
+        """The values of an axis that the folder has, in the order of every figure."""
+        return ordered(axis, self.runs[axis].dropna().unique().tolist()) if axis in self.runs else []
+
+    def need(self, *axes: str) -> None:
+        """Raise unless the folder has the axes, with one line that says so.
+
+        Raises:
+            MissingError: an axis is missing.
+        """
+        if self.runs.empty:
+            raise MissingError(f"{self.name} holds no finished run yet; gradyn sweep continues it.")
+        for axis in axes:
+            if axis not in self.runs or self.runs[axis].isna().all():
+                raise MissingError(f"{self.name} has no column {axis!r} in runs/; sweep it with gradyn sweep {axis}=...")
+
+    def baseline(self, free: Iterable[str], **fixed: Any) -> pd.DataFrame:
+        """The runs among which nothing varies but `free` and the seed.
+
+        Every other axis is held at the given value, else at none or plain where the folder has that, else at its most frequent value.
+
+        Args:
+            free: axes that the figure shows.
+            fixed: axis -> value (or a list of allowed values).
+
+        Raises:
+            MissingError: no run is left.
+        """
+        runs = self.runs
+        for axis, value in fixed.items():
+            runs = runs[runs[axis].isin(value if isinstance(value, list) else [value])]
+        free = {*free, *_NOT_SHOWN}
+        for axis in self.axes:
+            if axis in free or axis in fixed or runs.empty:
+                continue
+            parent = axis.split(".")[0]
+            if parent != axis and parent in free:
+                runs = runs[_first_setting(runs, parent, axis)]
+            elif runs[axis].nunique(dropna=False) > 1:
+                counts = runs[axis].value_counts()
+                rest = [value for value in _RESTING if value in counts.index]
+                best = counts[counts == counts.max()].index
+                runs = runs[runs[axis] == (rest[0] if rest else ordered(axis, best)[0])]
+        if runs.empty:
+            raise MissingError(f"{self.name} has no run with {', '.join(f'{axis}={value}' for axis, value in fixed.items())}; sweep it to draw this figure.")
+        return runs
+
+    def at_start(self, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+        """The layers of the given runs at initialization: run_id, layer and the columns."""
+        rows = self.initial[self.initial["run_id"].isin(runs["run_id"])]
+        return rows[["run_id", "layer", *columns]]
+
+    def stacked(self, runs: pd.DataFrame, column: str, rows: pd.DataFrame | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Layer numbers [L] and one column of the given runs (of one depth) as [S, L], in order of their seeds."""
+        rows = self.at_start(runs, [column]) if rows is None else rows[rows["run_id"].isin(runs["run_id"])]
+        table = rows.pivot(index="run_id", columns="layer", values=column)
+        table = table.reindex(runs.sort_values("seed")["run_id"])
+        return table.columns.to_numpy(), table.to_numpy(dtype=float)
+
+
+# What figures are made from: a third of the columns of `layers`, so a third of its bytes is read.
+_LAYERS = (
+    "log10_grad_w_l2",
+    "log10_delta_rms",
+    "log10_act_rms",
+    "log10_gain_weight",
+    "log10_gain_derivative",
+    "weight_spectral",
+    "log10_update_ratio",
+)
+
+
+def read(folder: str | Path, planned: int | None = None) -> Frames:
+    """The frames of a sweep's folder, from its Parquet files alone.
+
+    Args:
+        folder: `results/<name>`.
+        planned: how many runs the plan has, where the caller knows.
+
+    Raises:
+        ConfigError: no such folder, no finished run in it, or another schema version.
+    """
+    results = load(folder)
+    return Frames(Path(folder).resolve().name, results.runs, results.steps, results.frame("layers", ["run_id", "step", "layer", *_LAYERS]), planned)
+
+
+def _first_setting(runs: pd.DataFrame, parent: str, axis: str) -> pd.Series:
+    # Within each option of a group that is shown, its settings are held at the most frequent value.
+    keep = pd.Series(True, index=runs.index)
+    for _, group in runs.groupby(parent, observed=True):
+        counts = group[axis].value_counts()
+        if len(counts) > 1:
+            best = ordered(axis, counts[counts == counts.max()].index)[0]
+            keep[group.index] = group[axis] == best
+    return keep
+
+
+def setting(runs: pd.DataFrame, shown: Iterable[str], step: str = "at initialization") -> str:
+    """What is held fixed among the runs, in words: one line for under the title."""
+    shown = set(shown)
+    words = []
+    for axis, form in _SETTING.items():
+        if axis in runs and axis not in shown and runs[axis].nunique() == 1:
+            value = runs[axis].iloc[0]
+            words.append(_PLAIN_WORDS[axis, value] if (axis, value) in _PLAIN_WORDS else form.format(value))
+    seeds = runs["seed"].nunique() if "seed" in runs else 1
+    return ", ".join([word for word in [*words, step] if word]) + f"; {seeds} seed{'s' if seeds != 1 else ''}."
+
+
+_SETTING = {
+    "depth": "depth {}",
+    "width": "width {}",
+    "activation": "{}",
+    "init": "init {}",
+    "norm": "{} norm",
+    "residual": "{} residual",
+    "clip": "clip {}",
+    "dropout": "{} dropout",
+    "penalty": "{} penalty",
+    "data": "{}",
+    "loss": "{}",
+    "batch_size": "batch {}",
+    "optimizer": "{}",
+    "learning_rate": "rate {:g}",
+}
+_PLAIN_WORDS = {
+    ("norm", "none"): "no norm",
+    ("residual", "plain"): "no skip",
+    ("clip", "none"): "no clipping",
+    ("dropout", "none"): "",
+    ("penalty", "none"): "",
+    ("loss", "cross_entropy"): "cross entropy",
+}
+
+
+def seed_words(count: int) -> str:
+    """What thin and thick lines are, for the foot of a figure."""
+    if count >= 10:
+        return f"Thick: median of {count} seeds; band: their minimum to maximum."
+    return "Thin lines: single seeds; thick: their median." if count > 1 else "One seed."
