@@ -1,4 +1,4 @@
-"""ON WHAT?  Data sets: components that turn a seed (and, for some, a file) into float64 arrays, the same on every machine.
+"""ON WHAT?  Data sets: components that turn a seed (and, for some, a file) into float64 arrays, drawn alike on every machine.
 
 Real data: `Digits` (the default), `Mnist5k`, `Mnist1d`, `Idx`. Data for theory: `Gaussian`, `Teacher`, `Pair`, `Circle`.
 
@@ -11,8 +11,27 @@ Real data: `Digits` (the default), `Mnist5k`, `Mnist1d`, `Idx`. Data for theory:
 
 from gradyn.data.abstract import AbstractData
 from gradyn.data.batches import batch_order
+from gradyn.data.circle import Circle
 from gradyn.data.dataset import Dataset, Standardize
 from gradyn.data.digits import Digits
 from gradyn.data.gaussian import Gaussian
+from gradyn.data.idx import Idx
+from gradyn.data.mnist1d import Mnist1d
+from gradyn.data.mnist5k import Mnist5k
+from gradyn.data.pair import Pair
+from gradyn.data.teacher import Teacher
 
-__all__ = ["AbstractData", "Dataset", "Digits", "Gaussian", "Standardize", "batch_order"]
+__all__ = [
+    "AbstractData",
+    "Circle",
+    "Dataset",
+    "Digits",
+    "Gaussian",
+    "Idx",
+    "Mnist1d",
+    "Mnist5k",
+    "Pair",
+    "Standardize",
+    "Teacher",
+    "batch_order",
+]

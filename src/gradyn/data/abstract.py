@@ -18,7 +18,7 @@ class AbstractData(AbstractComponent):
     """A data set: its sizes are known without loading (a plan of thousands of runs asks for them), its arrays on `load()`.
 
     A subclass has a field `seed` and gives `features`, `classes`, `samples` (as fields or properties) and `load`. All draws go
-    through `gradyn.core.stream(seed, purpose)`, so that equal components load equal arrays, to the bit, on every machine.
+    through `gradyn.core.stream(seed, purpose)`, so that equal components load equal arrays: to the bit on one machine, up to the last digit of tanh and the like on another.
     """
 
     group: ClassVar[str] = "data"
@@ -72,9 +72,10 @@ class AbstractData(AbstractComponent):
         self.require_package()
         rows, size = self.train_samples, spec.batch_size
         require(size <= rows, "batch_size", f"be at most {rows}, the training samples of data={self.name}", size, f"Set batch_size={rows} or less.")
-        if spec.loss.name != "cotangent":
-            has_answers = self.has_labels or (self.has_targets and spec.loss.name == "mse")
-            require(has_answers, "loss", f"be cotangent with data={self.name}, which has no labels", spec.loss.name, "Set loss=cotangent or choose other data.")
+        # `values` takes labels too, one-hot.
+        has_answers = {"labels": self.has_labels, "values": self.has_labels or self.has_targets, "cotangent": True}[spec.loss.target]
+        rule = f"be one that needs no {spec.loss.target}: data={self.name} has none as set"
+        require(has_answers, "loss", rule, spec.loss.name, "Set loss=cotangent, or choose other data.")
 
     def require_package(self) -> None:
         """Raise unless the optional package is installed; nothing is imported.
