@@ -18,7 +18,8 @@ class AbstractData(AbstractComponent):
     """A data set: its sizes are known without loading (a plan of thousands of runs asks for them), its arrays on `load()`.
 
     A subclass has a field `seed` and gives `features`, `classes`, `samples` (as fields or properties) and `load`. All draws go
-    through `gradyn.core.stream(seed, purpose)`, so that equal components load equal arrays: to the bit on one machine, up to the last digit of tanh and the like on another.
+    through `gradyn.core.stream(seed, purpose)`, so that equal components load equal arrays: to the bit on one machine, up to the last
+    digit of tanh and the like on another.
     """
 
     group: ClassVar[str] = "data"
