@@ -37,7 +37,7 @@ class Idx(AbstractData):
         seed: draws the subset, where one is asked for.
         subset: training images used, drawn without replacement; null: all, in the files' order.
         standardize: none: values as they are; global: minus one mean, over one standard deviation, of all training values;
-            feature: each pixel by its own. Statistics from the training part (after `subset`) only; constant pixels stay 0.
+            feature: each pixel by its own. Statistics from the training part only (after `subset`); constant pixels stay 0.
 
     Source: LeCun, Cortes and Burges, The MNIST database of handwritten digits, section "File formats".
     """
