@@ -89,8 +89,9 @@ class AbstractData(AbstractComponent):
             require(_is_installed(self.package), "data", rule, self.name, 'Run pip install "gradyn[data]".')
 
     def require_seed(self) -> None:
-        """Raise unless `seed` is a whole number >= 0."""
+        """Raise unless `seed` is a whole number >= 0 that the store's int64 column holds."""
         self.require_count("seed", low=0)
+        self.require(self.settings["seed"] < 2**63, "seed", "be below 2^63")
 
     def require_count(self, field: str, low: int = 1) -> None:
         """Raise unless the field is a whole number >= `low` (True is none)."""

@@ -17,13 +17,15 @@ from gradyn.store.folder import check_folder, open_folder, stored_log
 from gradyn.store.lock import lock
 from gradyn.store.provenance import provenance
 from gradyn.store.read import Results, load
-from gradyn.store.schema import RUN_COLUMNS, SCHEMA_VERSION, TABLES, Table, arrow_schema, columns
+from gradyn.store.schema import KEY_COLUMNS, RUN_COLUMNS, SCHEMA_VERSION, SPEC_COLUMNS, TABLES, Table, arrow_schema, columns
 from gradyn.store.shards import done
 from gradyn.store.write import ShardWriter, StoreError, shard_id, write_shard
 
 __all__ = [
+    "KEY_COLUMNS",
     "RUN_COLUMNS",
     "SCHEMA_VERSION",
+    "SPEC_COLUMNS",
     "TABLES",
     "Results",
     "ShardWriter",

@@ -13,7 +13,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import pyarrow as pa
 
 from gradyn.core import AbstractComponent, Column, groups, options
-from gradyn.core.columns import Kind
+
+# What a column stores; the type checker holds it to `Column.kind`.
+Kind = Literal["float64", "int64", "string", "bool"]
 
 # Raised when a stored column changes its meaning, unit or type; a new column does not raise it (readers give null for it).
 SCHEMA_VERSION = 1
@@ -45,9 +47,15 @@ RESULT_COLUMNS = (
     Column("status", "", "ok, diverged, overflow, underflow or saturated", "run", kind="string"),
     Column("first_bad_step", "steps", "first step at which the run was not ok; null where it was", "run", "first bad step", kind="int64"),
     Column("first_bad_layer", "layers", "layer at which that was seen first; null where the run was ok or no layer is to blame", "run", kind="int64"),
-    Column("final_loss", "loss", "mean over the last batch, before its update", "run", "final loss"),
-    Column("final_accuracy", "share", "right answers of the last batch over its size; null without labels", "run", "final accuracy"),
-    Column("test_accuracy", "share", "right answers of the held-out part after the last update over its size; null without labels", "run", "test accuracy"),
+    Column(
+        "final_loss",
+        "loss",
+        "mean over the training part's whole batches after the last update, without the penalty; null at initialization only",
+        "run",
+        "final loss",
+    ),
+    Column("final_accuracy", "share", "right answers over those samples; null without labels", "run", "final accuracy"),
+    Column("test_accuracy", "share", "right answers over the held-out part's whole batches after the last update; null without labels", "run", "test accuracy"),
     Column("wall_s", "s", "wall time of the run's stack over the runs in it", "run", "wall time"),
 )
 
