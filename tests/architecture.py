@@ -6,9 +6,11 @@ They read the syntax tree and import nothing, so that they also judge trees whic
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 # `core <- {autodiff, nn, data, optim} <- {probes, theory} <- store <- {sweep, monitor} <- report <- cli`, read as one line:
@@ -62,7 +64,7 @@ class Module:
         parts = self.path.removesuffix(".py").split("/")[1:]
         return "" if parts == ["__init__"] else parts[0]
 
-    @property
+    @cached_property
     def imports(self) -> list[Import]:
         """Every import, also those inside functions; relative ones are resolved."""
         package = self.path.split("/")[:-1]
@@ -130,12 +132,12 @@ def libraries_out_of_place(modules: list[Module]) -> list[str]:
 
 
 def heavy_plugins(modules: list[Module]) -> list[str]:
-    """The plugin is loaded at every start of every Hydra program: at module level it imports Hydra and the standard library only."""
+    """Hydra imports every plugin module at every start, but those named `_x.py`: at module level they import Hydra and the standard library only."""
     light = {"hydra", "omegaconf", "hydra_plugins", *sys.stdlib_module_names}
     return [
         f"{module.path}:{item.line}: imports {item.source} at module level; do so inside the method that needs it"
         for module in modules
-        if module.path.startswith("hydra_plugins/")
+        if module.path.startswith("hydra_plugins/") and not re.search(r"/_[^_][^/]*$", module.path)
         for item in module.imports
         if not item.is_lazy and item.source.split(".")[0] not in light
     ]
@@ -145,13 +147,15 @@ def behind_the_folder(modules: list[Module]) -> list[str]:
     """From another folder, names come from the folder itself (`from gradyn.nn import Relu`), and never one with an underscore."""
     files = {module.path.removesuffix(".py").replace("/", ".") for module in modules}
     folders = {module.path.rsplit("/", 1)[0].replace("/", ".") for module in modules}
+    # `clean` may be a file of the folder and the function that the folder offers under the same name.
+    offered = {f"{item.source.rsplit('.', 1)[0]}.{item.name}" for module in modules if module.path.endswith("__init__.py") for item in module.imports}
     found = []
     for module in modules:
         for item in module.imports:
             parts = item.source.split(".")
             if parts[0] != "gradyn" or (module.is_library and len(parts) > 1 and parts[1] == module.folder):
                 continue
-            is_file = len(parts) > 2 or (item.target.count(".") > 1 and item.target in files and item.target not in folders)
+            is_file = len(parts) > 2 or (item.target.count(".") > 1 and item.target in files and item.target not in folders | offered)
             if is_file:
                 found.append(f"{module.path}:{item.line}: reaches into {item.target}; import from {'.'.join(parts[:2])}")
             elif item.name and item.name.startswith("_") and not item.name.startswith("__"):
@@ -260,7 +264,8 @@ def _is_postponed(node: ast.AST) -> bool:
 
 
 def _bases(node: ast.ClassDef) -> list[str]:
-    return [base.id if isinstance(base, ast.Name) else base.attr for base in node.bases if isinstance(base, (ast.Name, ast.Attribute))]
+    # By plain name only: ours are imported so, and `nn.Module` is somebody else's.
+    return [base.id for base in node.bases if isinstance(base, ast.Name)]
 
 
 def _methods(node: ast.ClassDef) -> list[ast.FunctionDef]:

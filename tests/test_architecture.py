@@ -23,11 +23,15 @@ GOOD = {
     "gradyn/nn/__init__.py": '"""What is trained?"""\nfrom gradyn.nn.activations import Relu\n',
     "gradyn/nn/activations.py": "from gradyn.core import AbstractComponent\n"
     + COMPONENT.format("Relu(AbstractComponent)").replace("pass", "def check(self):\n        return"),
+    "gradyn/nn/module.py": "from torch import nn\n\n\nclass Module(nn.Module):\n    pass\n",
+    "gradyn/store/__init__.py": '"""How is it kept?"""\nfrom gradyn.store.clean import clean\n',
+    "gradyn/store/clean.py": "def clean():\n    pass\n",
     "gradyn/autodiff/__init__.py": '"""How are gradients computed?"""\n',
     "gradyn/theory/__init__.py": '"""What is predicted?"""\nfrom gradyn.nn import Relu\n',
     "gradyn/theory/predict.py": "import pandas as pd\n",
-    "gradyn/sweep/__init__.py": '"""How does a sweep run?"""\nfrom gradyn.nn import Relu\n\n\ndef run():\n    pass\n',
+    "gradyn/sweep/__init__.py": '"""How does a sweep run?"""\nfrom gradyn.nn import Relu\nfrom gradyn.store import clean\n\n\ndef run():\n    pass\n',
     "gradyn/report/__init__.py": '"""What do we show?"""\nimport matplotlib.pyplot as plt\nfrom gradyn import sweep, theory\n\n\ndef draw():\n    pass\n',
+    "hydra_plugins/gradyn/_planner.py": "from gradyn.sweep import run\n",
     "hydra_plugins/gradyn/sweeper.py": (
         "from typing import TYPE_CHECKING\n\nfrom hydra.plugins.sweeper import Sweeper\n\nif TYPE_CHECKING:\n    from gradyn.sweep import run\n\n\n"
         "def sweep():\n    from gradyn.sweep import run\n"
