@@ -1,0 +1,146 @@
+"""Plan: the runs of one command, where their numbers go, what is logged, and how they are to be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from gradyn.core import ConfigError, require
+from gradyn.sweep.spec import RunSpec
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The steps at which a table gets rows: `steps` sorted, or None for every step."""
+
+    steps: tuple[int, ...] | None
+
+    @classmethod
+    def of(cls, key: str, value: Any) -> Schedule:
+        """From `all` or a list of whole numbers >= 0, in any order.
+
+        Raises:
+            ConfigError: it is neither.
+        """
+        if value == ALL:
+            return cls(None)
+        is_list = isinstance(value, (list, tuple)) and all(type(step) is int and step >= 0 for step in value)
+        require(is_list and len(value) > 0, key, f"be {ALL} or a list of steps >= 0", value, f"For example '{key}=[0,1,10]'.")
+        return cls(tuple(sorted(set(value))))
+
+    def includes(self, step: int) -> bool:
+        """Whether `step` is logged."""
+        return self.steps is None or step in self.steps
+
+    @property
+    def setting(self) -> str | list[int]:
+        """As in the config."""
+        return ALL if self.steps is None else list(self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What a folder keeps of each run: one such specification per folder.
+
+    Args:
+        layers: steps at which every layer is measured.
+        steps: steps at which loss, accuracy and total norm are kept.
+    """
+
+    layers: Schedule
+    steps: Schedule
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> Log:
+        """From the config's `log` section.
+
+        Raises:
+            ConfigError: a schedule is neither `all` nor a list of steps, or a key is unknown.
+        """
+        known = [entry.name for entry in fields(cls)]
+        _require_keys("log", section, known)
+        return cls(**{key: Schedule.of(f"log.{key}", section[key]) for key in known})
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """As in the config; for the folder's metadata."""
+        return {entry.name: getattr(self, entry.name).setting for entry in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How runs are computed; no number of a run depends on it.
+
+    Args:
+        device: a torch device.
+        workers: processes, one thread each; None: one per core.
+        pack_size: runs stacked in one tensor program at most; None: by memory and cores.
+        retry_failed: run again what raised in an earlier command.
+    """
+
+    device: str = "cpu"
+    workers: int | None = None
+    pack_size: int | None = None
+    retry_failed: bool = False
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.device, str) and self.device != "", "device", "be the name of a torch device", self.device, "For example device=cpu.")
+        for key in ("workers", "pack_size"):
+            value = getattr(self, key)
+            require(value is None or (type(value) is int and value >= 1), f"exec.{key}", "be a whole number >= 1, or null", value)
+        require(isinstance(self.retry_failed, bool), "exec.retry_failed", "be true or false", self.retry_failed)
+
+    @classmethod
+    def of(cls, device: Any, section: Mapping[str, Any]) -> Execution:
+        """From the config's `device` and its `exec` section (whose `backward` belongs to the runs).
+
+        Raises:
+            ConfigError: a value breaks its rule, or a key is unknown.
+        """
+        known = [entry.name for entry in fields(cls) if entry.name != "device"]
+        _require_keys("exec", section, [*known, "backward"])
+        return cls(device=device, **{key: section[key] for key in known})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one command runs.
+
+    Args:
+        specs: the runs, each once, in the order of the grid (the last axis fastest).
+        name: of the sweep.
+        folder: where its tables are.
+        log: what is kept.
+        execution: how it is computed.
+        axes: swept key -> its values in order, as written in the plan's table.
+        notes: what the plan line says besides: how the runs were composed, layers that stay plain, runs met twice.
+        first: column -> values of the runs that the queue takes first (`depth`, `norm`, `init.sigma_w`, ...); empty: no such choice.
+        config: text of the resolved config, for the folder.
+    """
+
+    specs: tuple[RunSpec, ...]
+    name: str
+    folder: Path
+    log: Log
+    execution: Execution
+    axes: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    first: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    config: str | None = None
+
+    def is_first(self, spec: RunSpec) -> bool:
+        """Whether the run is among those whose figures come first; with nothing given, all are alike."""
+        columns = spec.columns if self.first else {}
+        return bool(self.first) and all(columns.get(key) in values for key, values in self.first.items())
+
+
+def _require_keys(section: str, given: Mapping[str, Any], known: list[str]) -> None:
+    for key in given:
+        require(key in known, f"{section}.{key}", f"be one of {', '.join(f'{section}.{name}' for name in known)}", given[key])
+    for key in known:
+        if key not in given:
+            raise ConfigError(f"{section}.{key}", "be given", None, "The config lacks it.")

@@ -1,0 +1,172 @@
+"""The plan of a command: axes, parts, jobs, runs, in this order."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gradyn.core import ConfigError, require
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from hydra_plugins.gradyn._arithmetic import lower
+from hydra_plugins.gradyn._axes import Axis, parse_axes, zipped
+from hydra_plugins.gradyn._jobs import Jobs
+from hydra_plugins.gradyn._mentions import EVERYTHING, reads_hydra
+from hydra_plugins.gradyn._parts import Parts
+from hydra_plugins.gradyn._refusals import Refusals
+from hydra_plugins.gradyn._session import hydra_ready, loader as make_loader
+from hydra_plugins.gradyn._ties import Ties, whole_if_needed
+
+# Keys that belong to the command, not to a run.
+_COMMAND = ("name", "results", "device", "log", "first")
+
+
+def plan(overrides: Sequence[str], config_dir: str | Path | None = None, config_name: str = "config") -> Any:
+    """As `hydra_plugins.gradyn.compose.plan`."""
+    with hydra_ready():
+        loader = make_loader(config_dir)
+        with Refusals(loader, config_name, overrides):
+            lines = [lower(line) for line in overrides]
+            config = loader.load_configuration(config_name, lines, run_mode=RunMode.MULTIRUN)
+            sweeper = config.hydra.sweeper
+            grid, pairs = (OmegaConf.to_container(sweeper[key], resolve=True) if OmegaConf.is_config(sweeper[key]) else sweeper[key] for key in ("params", "zip"))
+            task = list(config.hydra.overrides.task)
+            return plan_from(loader, config_name, list(config.hydra.overrides.hydra), task, grid, pairs)
+
+
+def plan_from(loader: Any, config_name: str, hydra_overrides: list[str], arguments: Sequence[str], grid: Any, pairs: Any) -> Any:
+    """The plan for a loader and a grid that Hydra has read.
+
+    Args:
+        loader: Hydra's.
+        config_name: the primary config.
+        hydra_overrides: overrides of Hydra's own settings.
+        arguments: all other overrides of the command line.
+        grid: the experiment's grid, `hydra.sweeper.params`.
+        pairs: `hydra.sweeper.zip`.
+
+    Raises:
+        ConfigError: it can't be run.
+    """
+    with Refusals(loader, config_name, arguments, grid):
+        jobs, axes, note = jobs_from(loader, config_name, hydra_overrides, arguments, grid, pairs)
+        return _plan_of(jobs, axes, note)
+
+
+def jobs_from(
+    loader: ConfigLoaderImpl,
+    config_name: str,
+    hydra_overrides: list[str],
+    arguments: Sequence[str],
+    grid: Any,
+    pairs: Any,
+    by_option: bool | None = None,
+) -> tuple[Jobs, list[Axis], str]:
+    """All jobs, their axes, and the note on how they were composed."""
+
+    def is_group(key: str) -> bool:
+        return bool(loader.get_group_options(key, results_filter=None, config_name=config_name, overrides=hydra_overrides))
+
+    axes = parse_axes(loader, grid, arguments, is_group)
+    for axis in axes:
+        is_free = not axis.is_swept or axis.top not in (*_COMMAND, "exec") or axis.key == "exec.backward"
+        require(is_free, axis.key, "be one value a command, as no number of a run depends on it", ",".join(map(str, axis.values)), "Run one command for each.")
+    parts = Parts(loader, config_name, hydra_overrides, axes, by_option)
+    for config in parts.composed.values():
+        for key, value in OmegaConf.to_container(config, resolve=False).items():  # type: ignore[union-attr]
+            text = reads_hydra(value)
+            require(text is None, str(key), "not depend on how Hydra was started", text, "Write the value itself.")
+    ties = Ties(parts.composed.values())
+    axes = [_settled(axis, ties) for axis in axes]
+    return Jobs(parts, axes, zipped(axes, pairs), ties), axes, parts.note
+
+
+def _settled(axis: Axis, ties: Ties) -> Axis:
+    """The axis with the whole floats of a range as ints where its key holds an int."""
+    if not axis.is_spaced:
+        return axis
+    held = ties.held(axis.key)
+    choices = [dataclasses.replace(choice, _value=whole_if_needed(axis.key, choice.value(), held, axis.text)) for choice in axis.choices]
+    return dataclasses.replace(axis, choices=tuple(choices))
+
+
+def _plan_of(jobs: Jobs, axes: Sequence[Axis], note: str) -> Any:
+    # Here, not above: torch comes with it, and Hydra imports this folder for tab completion too.
+    from gradyn.sweep.plan import Execution, Log, Plan
+
+    from hydra_plugins.gradyn._specs import Specs
+
+    specs = Specs()
+    plain = next(jobs.values(lambda _, value: value))
+    _require_read(jobs, specs.keys, plain)
+    runs: dict[tuple[Any, ...], Any] = {}
+    command: dict[str, Any] = {}
+    for job in jobs.values(specs.value):
+        command = command or {key: job[key] for key in (*_COMMAND, "exec") if key in job}
+        for key in _COMMAND:
+            require(job.get(key) == command.get(key), key, "be the same for all runs of a command", job.get(key), "Run one command for each.")
+        spec = specs.spec(job)
+        runs.setdefault(specs.identity(spec), spec)
+    for key in (*_COMMAND, "exec"):
+        require(key in command, key, "be given", None, "The config lacks it.")
+    notes = [note, *_twice(len(jobs), len(runs)), *_left_over(runs.values()), *_exponents(axes)]
+    return Plan(
+        specs=tuple(runs.values()),
+        name=_name(command["name"]),
+        folder=_root(command["results"]) / command["name"],
+        log=Log.of(command["log"]),
+        execution=Execution.of(command["device"], command["exec"]),
+        axes={axis.element: axis.values for axis in axes if axis.is_swept},
+        notes=tuple(notes),
+        first=_first(command["first"]),
+        config=OmegaConf.to_yaml(OmegaConf.create({"config": plain, "axes": {axis.element: list(axis.values) for axis in axes if axis.is_swept}})),
+    )
+
+
+def _require_read(jobs: Jobs, needed: set[str], plain: dict[str, Any]) -> None:
+    """Refuse top-level keys that nothing reads: a typo behind a `+`."""
+    read = set().union(*(keys for keys in jobs.reads.values()))
+    for key in jobs.reads:
+        is_read = key in needed or key in _COMMAND or key in read or EVERYTHING in read
+        require(is_read, key, "be a key that a run reads", plain.get(key), "No value reads it; correct or drop it.")
+
+
+def _name(name: Any) -> str:
+    is_folder = isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None
+    require(is_folder, "name", "be a folder's name of letters, digits, points, dashes and underscores", name, "For example name=first_try.")
+    return str(name)
+
+
+def _first(first: Any) -> dict[str, tuple[Any, ...]]:
+    is_lists = isinstance(first, dict) and all(isinstance(values, list) and values for values in first.values())
+    require(is_lists, "first", "be lists of values by key", first, "For example 'first={depth:[4,16],norm:[none]}'.")
+    return {str(key): tuple(values) for key, values in first.items()}
+
+
+def _root(results: Any) -> Path:
+    require(isinstance(results, str) and results != "", "results", "be a folder", results, "For example results=results.")
+    return Path(results).expanduser()
+
+
+def _twice(jobs: int, runs: int) -> list[str]:
+    return [f"{jobs - runs} of {jobs} combinations repeat another and run once"] if runs < jobs else []
+
+
+def _left_over(specs: Any) -> list[str]:
+    # Layers 2 ... depth - 1 go in pairs; layer 1 and the readout stand alone.
+    odd = sum(spec.residual.layers_per_branch == 2 and (spec.depth - 2) % 2 == 1 for spec in specs)
+    return [f"{odd} runs have a hidden layer left over by residual.branch=full, which is plain"] if odd else []
+
+
+def _exponents(axes: Sequence[Axis]) -> list[str]:
+    return [
+        f"{axis.key}={axis.text} goes from {axis.values[0]:.4g} to {axis.values[-1]:.4g}: logspace takes exponents of ten, geomspace the ends"
+        for axis in axes
+        if axis.is_spaced and "logspace" in axis.text
+    ]
+

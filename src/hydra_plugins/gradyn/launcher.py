@@ -1,0 +1,40 @@
+"""The launcher of one machine (`hydra/launcher: local`): hands the plan to `gradyn.sweep.launch`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from gradyn.sweep.plan import Plan
+
+
+# A plain mapping: Hydra's scan executes this module before it is in sys.modules, where a dataclass would look up its own.
+_CONFIG = {"_target_": "hydra_plugins.gradyn.launcher.LocalLauncher"}
+ConfigStore.instance().store(group="hydra/launcher", name="local", node=_CONFIG, provider="gradyn")
+
+
+class LocalLauncher(Launcher):
+    """Runs a plan in worker processes on this machine."""
+
+    def __init__(self) -> None:
+        pass
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called once by Hydra; everything needed is in the plan."""
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Refused: another sweeper would hand over jobs one by one."""
+        raise RuntimeError("hydra/launcher=local takes a plan; use it with hydra/sweeper=gradyn.")
+
+    def launch_plan(self, plan: Plan) -> int:
+        """Carry out the plan; returns the exit code."""
+        from gradyn.sweep.launch import launch
+
+        return launch(plan)
