@@ -1,12 +1,34 @@
 """Core: what every other folder relies on, and what relies on none of them.
 
-Axis letters, columns, sources, random streams, component base class, error lines, and where the configs are.
+Columns, sources, random streams, the components' base class, error lines, numbers beyond the float's range, and where the
+configs are.
 """
 
 from gradyn.core.columns import Column
 from gradyn.core.component import AbstractComponent, groups, options
 from gradyn.core.errors import ConfigError, require
+from gradyn.core.lanes import LANE, elementwise
 from gradyn.core.random import stream
+from gradyn.core.scaled import SAFE_EXPONENT, Scaled, expand, l2, log2_l2, log2_total, power_of_two, rounded
 from gradyn.core.source import Source
 
-__all__ = ["AbstractComponent", "Column", "ConfigError", "Source", "groups", "options", "require", "stream"]
+__all__ = [
+    "LANE",
+    "SAFE_EXPONENT",
+    "AbstractComponent",
+    "Column",
+    "ConfigError",
+    "Scaled",
+    "Source",
+    "elementwise",
+    "expand",
+    "groups",
+    "l2",
+    "log2_l2",
+    "log2_total",
+    "options",
+    "power_of_two",
+    "require",
+    "rounded",
+    "stream",
+]

@@ -35,11 +35,10 @@ from gradyn.nn.initializers import (
     XavierNormal,
     XavierUniform,
 )
-from gradyn.nn.lanes import elementwise
+from gradyn.nn.module import Module
 from gradyn.nn.net import LayerCotangent, LayerPass, Net, Parameters
 from gradyn.nn.normalizations import AbstractNorm, BatchNorm, LayerNorm, NoNorm, RmsNorm, WeightStandardized
 from gradyn.nn.residuals import AbstractResidual, Fixup, Identity, Plain, Rezero, ScaledBranch
-from gradyn.nn.scaled import Scaled, expand, power_of_two, rounded
 
 __all__ = [
     "AbstractActivation",
@@ -68,6 +67,7 @@ __all__ = [
     "Linear",
     "LooksLinear",
     "Lsuv",
+    "Module",
     "Net",
     "NetSpec",
     "NoDropout",
@@ -78,7 +78,6 @@ __all__ = [
     "Relu",
     "Rezero",
     "RmsNorm",
-    "Scaled",
     "ScaledBranch",
     "Selu",
     "Sigmoid",
@@ -94,9 +93,5 @@ __all__ = [
     "XavierNormal",
     "XavierUniform",
     "blocks",
-    "elementwise",
-    "expand",
     "initial_parameters",
-    "power_of_two",
-    "rounded",
 ]

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from gradyn.nn.architecture import Layer, NetSpec, Slot, blocks, layers, slots
-from gradyn.nn.lanes import elementwise
-from gradyn.nn.scaled import Scaled, expand
+from gradyn.core import Scaled, elementwise, expand
 
 Parameters = dict[str, Tensor]
 
@@ -85,6 +84,16 @@ class Net:
             assert done.x is not None
             x = done.x
         return passes
+
+    def output(self, parameters: Parameters, x_RBM: Tensor) -> Tensor:
+        """The net's output [R, B, classes] without dropout; keeps one layer at a time."""
+        x = skip = x_RBM
+        for layer in self.layers:
+            skip = x if layer.opens else skip
+            done = self.layer_forward(layer, parameters, x, skip, None)
+            assert done.x is not None
+            x = done.x
+        return x
 
     def layer_forward(self, layer: Layer, parameters: Parameters, x: Tensor, skip: Tensor, factor: Tensor | None) -> LayerPass:
         """One layer; `skip` is what its block began with, where it closes one."""

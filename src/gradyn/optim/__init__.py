@@ -1,6 +1,6 @@
 """How is it trained? Losses, penalties, clipping, optimizers."""
 
-from gradyn.optim.clips import AbstractClip, Adaptive, GlobalL2, LayerL2, NoClip, Value, log2_total
+from gradyn.optim.clips import AbstractClip, Adaptive, GlobalL2, LayerL2, NoClip, Value
 from gradyn.optim.losses import AbstractLoss, Cotangent, CrossEntropy, Mse
 from gradyn.optim.optimizers import AbstractOptimizer, Adam, Momentum, Sgd
 from gradyn.optim.penalties import L1, L2, AbstractPenalty, NoPenalty, OrthogonalPenalty
@@ -25,5 +25,4 @@ __all__ = [
     "OrthogonalPenalty",
     "Sgd",
     "Value",
-    "log2_total",
 ]

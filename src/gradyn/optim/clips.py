@@ -15,8 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from gradyn.core import AbstractComponent
-from gradyn.nn import Scaled, rounded
+from gradyn.core import AbstractComponent, Scaled, elementwise, log2_total, rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +24,22 @@ class AbstractClip(AbstractComponent):
 
     group: ClassVar[str] = "clip"
 
-    def log2_factors(self, log2_l2_PR: Tensor, layer_of: Sequence[int]) -> Tensor | None:
-        """Factors by which whole parameters' gradients shrink, log2, [P, R]; None where all are 1. Called once a step.
+    def log2_factors(self, log2_l2_RP: Tensor, layer_of: Sequence[int]) -> Tensor | None:
+        """Factors by which whole parameters' gradients shrink, log2, [R, P]; None where all are 1. Called once a step.
 
         Args:
-            log2_l2_PR: log2 of each parameter's gradient norm.
+            log2_l2_RP: log2 of each parameter's gradient norm.
             layer_of: the layer of each of the P parameters.
         """
         return None
 
-    def limited(self, gradient: Scaled, parameter: Tensor, log2_factor_R: Tensor | None, out: Tensor) -> Tensor:
-        """One parameter's gradient as the optimizer takes it, written to `out`. Called for each parameter, every step."""
+    def limited(self, gradient: Scaled, parameter: Tensor, log2_factor_R: Tensor | None, out: Tensor, *, is_far: bool = True) -> Tensor:
+        """One parameter's gradient as the optimizer takes it, written to `out`. Called for each parameter, every step.
+
+        `is_far` as for `gradyn.core.rounded`.
+        """
         factor = None if log2_factor_R is None else log2_factor_R.view(-1, *(1,) * (out.dim() - 1))
-        return rounded(gradient, factor, out)
+        return rounded(gradient, factor, out, is_far=is_far)
 
     @property
     def is_elementwise(self) -> bool:
@@ -65,26 +67,26 @@ class AbstractNormClip(AbstractClip):
 
     def _log2_factor(self, log2_l2: Tensor) -> Tensor:
         log2_eps = torch.full_like(log2_l2, math.log2(self.eps) if self.eps else -math.inf)
-        return (math.log2(self.max_norm) - torch.logaddexp2(log2_l2, log2_eps)).clamp_(max=0.0)
+        return (math.log2(self.max_norm) - elementwise(torch.logaddexp2, log2_l2, log2_eps)).clamp_(max=0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalL2(AbstractNormClip):
     """By the norm of all parameters' gradients together. Pascanu et al. 2013 (arXiv:1211.5063)."""
 
-    def log2_factors(self, log2_l2_PR: Tensor, layer_of: Sequence[int]) -> Tensor:
-        return self._log2_factor(log2_total(log2_l2_PR)).expand_as(log2_l2_PR)
+    def log2_factors(self, log2_l2_RP: Tensor, layer_of: Sequence[int]) -> Tensor:
+        return self._log2_factor(log2_total(log2_l2_RP)).unsqueeze(1).expand_as(log2_l2_RP)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerL2(AbstractNormClip):
     """By the norm of each layer's own gradients (weight, bias and whatever else the layer learns)."""
 
-    def log2_factors(self, log2_l2_PR: Tensor, layer_of: Sequence[int]) -> Tensor:
-        factors = torch.empty_like(log2_l2_PR)
+    def log2_factors(self, log2_l2_RP: Tensor, layer_of: Sequence[int]) -> Tensor:
+        factors = torch.empty_like(log2_l2_RP)
         for layer in sorted(set(layer_of)):
             members = [i for i, other in enumerate(layer_of) if other == layer]
-            factors[members] = self._log2_factor(log2_total(log2_l2_PR[members]))
+            factors[:, members] = self._log2_factor(log2_total(log2_l2_RP[:, members])).unsqueeze(1)
         return factors
 
 
@@ -97,8 +99,8 @@ class Value(AbstractClip):
     def __post_init__(self) -> None:
         self.require_finite("max_value", low=0.0, open_low=True)
 
-    def limited(self, gradient: Scaled, parameter: Tensor, log2_factor_R: Tensor | None, out: Tensor) -> Tensor:
-        return rounded(gradient, None, out).clamp_(-self.max_value, self.max_value)
+    def limited(self, gradient: Scaled, parameter: Tensor, log2_factor_R: Tensor | None, out: Tensor, *, is_far: bool = True) -> Tensor:
+        return rounded(gradient, None, out, is_far=is_far).clamp_(-self.max_value, self.max_value)
 
     @property
     def is_elementwise(self) -> bool:
@@ -119,26 +121,19 @@ class Adaptive(AbstractClip):
         self.require_finite("max_ratio", low=0.0, open_low=True)
         self.require_finite("eps", low=0.0, open_low=True)
 
-    def limited(self, gradient: Scaled, parameter: Tensor, log2_factor_R: Tensor | None, out: Tensor) -> Tensor:
+    def limited(self, gradient: Scaled, parameter: Tensor, log2_factor_R: Tensor | None, out: Tensor, *, is_far: bool = True) -> Tensor:
         along = (2,) if out.dim() == 3 else tuple(range(1, out.dim()))
-        allowed = self.max_ratio * _l2(parameter, along).clamp_(min=self.eps)
+        allowed = self.max_ratio * _row_l2(parameter, along).clamp_(min=self.eps)
         exponent = gradient.exponent.view(-1, *(1,) * (out.dim() - 1))
-        log2_l2 = _l2(gradient.mantissa, along).log2_().add_(exponent)
-        return rounded(gradient, (allowed.log2_() - log2_l2).clamp_(max=0.0), out)
+        # One logarithm, of the ratio of the mantissas.
+        log2_ratio = elementwise(torch.log2, allowed / _row_l2(gradient.mantissa, along)) - exponent
+        return rounded(gradient, log2_ratio.clamp_(max=0.0), out)
 
     @property
     def is_elementwise(self) -> bool:
         return True
 
 
-def log2_total(log2_l2_PR: Tensor) -> Tensor:
-    """log2 of the norm of several tensors together, [R], from log2 of each one's."""
-    largest_R = log2_l2_PR.amax(0)
-    # Where all are zeros the shift would be inf - inf.
-    shift_R = torch.where(torch.isfinite(largest_R), largest_R, 0.0)
-    return (2 * (log2_l2_PR - shift_R)).exp2_().sum(0).log2_().div_(2).add_(shift_R)
-
-
-def _l2(t: Tensor, along: tuple[int, ...]) -> Tensor:
+def _row_l2(t: Tensor, along: tuple[int, ...]) -> Tensor:
     # A scalar parameter [R] has no axis to reduce.
     return torch.linalg.vector_norm(t, dim=along, keepdim=True, dtype=torch.float64) if along else t.abs().double()

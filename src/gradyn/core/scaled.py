@@ -9,10 +9,13 @@ the plain one; beyond it, only the tracked one is right.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from gradyn.core.lanes import elementwise
 
 # Exponent of an exact zero: loses to every other where two paths meet, and stays far from int32's ends when shifts add up.
 ZERO_EXPONENT = -(2**28)
@@ -58,11 +61,26 @@ class Scaled:
         """Another mantissa at the same exponent: the image under a linear map."""
         return Scaled(mantissa, self.exponent)
 
-    def log2_l2(self) -> Tensor:
-        """log2 of the Euclidean norm of each run, [R], float64; -inf for an exact zero."""
-        # Squares of float32 mantissas neither under- nor overflow in float64; float64's are near 1 by construction.
-        norm_R = torch.linalg.vector_norm(self.mantissa.flatten(1), dim=1, dtype=torch.float64)
-        return norm_R.log2_().add_(self.exponent)
+
+def l2(t: Tensor) -> Tensor:
+    """Euclidean norm of each run, [R], summed in float64."""
+    return torch.linalg.vector_norm(t.reshape(len(t), -1), dim=1, dtype=torch.float64)
+
+
+def log2_l2(tensors: Sequence[Scaled]) -> Tensor:
+    """log2 of the Euclidean norm of each of P tensors and run, [R, P], float64; -inf for an exact zero."""
+    # Squares of float32 mantissas neither under- nor overflow in float64; float64's are near 1 by construction.
+    norm_RP = torch.stack([l2(tensor.mantissa) for tensor in tensors], 1)
+    return elementwise(torch.log2, norm_RP) + torch.stack([tensor.exponent for tensor in tensors], 1)
+
+
+def log2_total(log2_l2_RP: Tensor) -> Tensor:
+    """log2 of the norm of several tensors together, [R], from log2 of each one's."""
+    largest_R = log2_l2_RP.amax(1)
+    # Where all are zeros the shift would be inf - inf.
+    shift_R = torch.where(torch.isfinite(largest_R), largest_R, 0.0)
+    squares_RP = elementwise(torch.exp2, 2 * (log2_l2_RP - shift_R.unsqueeze(1)))
+    return elementwise(torch.log2, squares_RP.sum(1)) / 2 + shift_R
 
 
 def expand(factor_R: Tensor, like: Tensor) -> Tensor:
@@ -77,27 +95,26 @@ def power_of_two(exponent: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 # A factor of 2**100 and a mantissa near 1 are far from both ends of float32; beyond it two multiplications share the power.
-_SAFE_EXPONENT = 100
+SAFE_EXPONENT = 100
 
 
-def rounded(gradient: Scaled, log2_factor: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+def rounded(gradient: Scaled, log2_factor: Tensor | None, out: Tensor, *, is_far: bool = True) -> Tensor:
     """gradient * 2**log2_factor as plain numbers of its dtype, rounded once (out of range: 0 or inf, as the float has it).
 
     Args:
         gradient: mantissa [R, ...], exponent [R].
         log2_factor: [R, 1 or more, ...] with as many axes as the mantissa, float64, <= 0; None for a factor of 1.
-        out: where to write.
+        out: where to write; returned.
+        is_far: whether any exponent may lie beyond SAFE_EXPONENT; False saves a pass.
     """
     mantissa = gradient.mantissa
     exponent = expand(gradient.exponent, mantissa)
     if log2_factor is not None:
         whole = log2_factor.floor().clamp_(-(2**20), 2**20)
         exponent = exponent + whole.to(torch.int32)
-    near = exponent.clamp(-_SAFE_EXPONENT, _SAFE_EXPONENT)
+    near = exponent.clamp(-SAFE_EXPONENT, SAFE_EXPONENT)
     factor = power_of_two(near, mantissa.dtype)
     if log2_factor is not None:
-        factor = factor * torch.exp2(log2_factor - whole).to(mantissa.dtype)
-    result = torch.mul(mantissa, factor, out=out) if out is not None else mantissa * factor
-    far = exponent - near
-    # One host read a parameter: on a CPU it costs less than the multiplication that it saves.
-    return result.mul_(power_of_two(far, mantissa.dtype)) if bool(far.any()) else result
+        factor = factor * elementwise(torch.exp2, log2_factor - whole).to(mantissa.dtype)
+    torch.mul(mantissa, factor, out=out)
+    return out.mul_(power_of_two(exponent - near, mantissa.dtype)) if is_far or log2_factor is not None else out

@@ -1,6 +1,6 @@
 """A run's lane: the same bits wherever in a stack a run stands.
 
-Axes: R runs, B batch, N units.
+Axes: R runs, then whatever follows.
 
 torch's elementwise kernels treat the last few elements of a tensor by a scalar loop whose exp, log or erf may differ in the
 last bit from the vector loop's. Where a lane's size is no multiple of 64, a run's elements would meet one loop or the other
@@ -19,12 +19,12 @@ from torch import Tensor
 LANE = 64
 
 
-def elementwise(function: Callable[..., Tensor], *tensors_RBN: Tensor) -> Tensor:
-    """`function(*tensors)` with every element in the vector loop; all tensors of one shape, run axis first."""
-    shape = tensors_RBN[0].shape
-    surplus = -(tensors_RBN[0][0].numel()) % LANE
+def elementwise(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    """`function(*tensors)` with every element in the vector loop; all tensors of one shape [R, ...]."""
+    shape = tensors[0].shape
+    surplus = -(shape[1:].numel()) % LANE
     if surplus == 0:
-        return function(*tensors_RBN)
-    # Padded with zeros: inside every activation's domain, and dropped again.
-    padded = [torch.nn.functional.pad(tensor.flatten(1), (0, surplus)) for tensor in tensors_RBN]
+        return function(*tensors)
+    # Padded with ones: inside the domain of every function used, and dropped again.
+    padded = [torch.nn.functional.pad(tensor.reshape(len(tensor), -1), (0, surplus), value=1.0) for tensor in tensors]
     return function(*padded)[:, :-surplus].reshape(shape)

@@ -1,0 +1,121 @@
+"""The default measurement of a step: every layer's columns, from what the two passes left behind.
+
+Axes: R runs, B batch, M fan_in, N fan_out, L layers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gradyn.core import elementwise, l2, log2_l2
+from gradyn.nn import AbstractActivation, LayerCotangent, LayerPass, Linear, Net, Parameters
+
+LOG10_2 = math.log10(2.0)
+# Share of max|phi'| below which a unit counts as saturated.
+SATURATED = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One column of one step.
+
+    Args:
+        values_RL: a number a run and layer, float64; anything where there is none.
+        exist_L: whether the column exists in that layer, by the net's structure; elsewhere the store writes null.
+    """
+
+    values_RL: Tensor
+    exist_L: tuple[bool, ...]
+
+
+def measure_layers(
+    net: Net,
+    parameters: Parameters,
+    passes: list[LayerPass],
+    cotangents: list[LayerCotangent],
+    log2_gradients: dict[str, Tensor],
+    *,
+    with_spectrum: bool,
+) -> dict[str, Cells]:
+    """The layer columns of one step, but for the update ratio, which is known only after it.
+
+    Args:
+        net: the net.
+        parameters: its weights before the step.
+        passes: of the forward pass.
+        cotangents: of the backward pass, with `keep`.
+        log2_gradients: log2 of the norm of each parameter's gradient, [R], by name.
+        with_spectrum: measure the largest singular values too.
+
+    Returns:
+        Column name -> its cells.
+    """
+    layers = net.layers
+    everywhere = (True,) * len(layers)
+    log2_delta_RL, log2_pulled_RL = log2_l2([kept.delta for kept in cotangents]), log2_l2([kept.pulled for kept in cotangents])
+    # delta is that of the mean loss; times B it is that of one sample's, whose mean square is taken over B * N.
+    to_rms_L = [math.log10(done.h.shape[1]) - math.log10(done.h.shape[1] * done.h.shape[2]) / 2 for done in passes]
+    moments = [_moments(done.x) for done in passes if done.x is not None]
+    values: dict[str, Cells] = {
+        "log10_grad_w_l2": Cells(_columns([log2_gradients[f"layers.{layer.index}.weight"] for layer in layers]) * LOG10_2, everywhere),
+        "log10_grad_b_l2": _cells([log2_gradients.get(f"layers.{layer.index}.bias") for layer in layers], LOG10_2),
+        "log10_delta_rms": Cells(log2_delta_RL * LOG10_2 + log2_delta_RL.new_tensor(to_rms_L), everywhere),
+        "log10_act_rms": Cells(elementwise(torch.log10, _columns([rms for _, _, rms in moments])), everywhere),
+        "act_mean": Cells(_columns([mean for mean, _, _ in moments]), everywhere),
+        "act_std": Cells(_columns([std for _, std, _ in moments]), everywhere),
+        "preact_std": Cells(_columns([_moments(done.h)[1] for done in passes]), everywhere),
+        "weight_l2": Cells(_columns([l2(parameters[f"layers.{layer.index}.weight"]) for layer in layers]), everywhere),
+    }
+    # The step from layer l to l - 1 stands in layer l's row; layer 1 has none.
+    above_first = (False, *everywhere[1:])
+    before_RL = torch.cat([log2_delta_RL[:, :1], log2_delta_RL[:, :-1]], 1)
+    values["log10_gain_weight"] = Cells((log2_pulled_RL - log2_delta_RL) * LOG10_2, above_first)
+    values["log10_gain_derivative"] = Cells((before_RL - log2_pulled_RL) * LOG10_2, above_first)
+    slopes = [_slopes(layer.activation, done) for layer, done in zip(layers, passes, strict=True)]
+    for place, name in enumerate(("saturated_fraction", "zero_fraction", "zero_derivative_fraction")):
+        values[name] = _cells([None if found is None else found[place] for found in slopes])
+    if with_spectrum:
+        values["weight_spectral"] = Cells(_columns([torch.linalg.svdvals(done.weight.double()).amax(1) for done in passes]), everywhere)
+    return values
+
+
+def log10_update_ratios(net: Net, before: Parameters, after: Parameters) -> Cells:
+    """log10 ||W_after - W_before|| / ||W_before|| of every layer; -inf where nothing moved, nan where W was 0."""
+    names = [f"layers.{layer.index}.weight" for layer in net.layers]
+    ratios_RL = _columns([l2(after[name] - before[name]) / l2(before[name]) for name in names])
+    return Cells(elementwise(torch.log10, ratios_RL), (True,) * len(names))
+
+
+def _columns(values: list[Tensor]) -> Tensor:
+    return torch.stack(values, 1)
+
+
+def _cells(values: list[Tensor | None], factor: float = 1.0) -> Cells:
+    present = next((value for value in values if value is not None), None)
+    filled = [torch.zeros(0) if present is None else torch.zeros_like(present) if value is None else value for value in values]
+    return Cells(_columns(filled) * factor, tuple(value is not None for value in values))
+
+
+def _slopes(activation: AbstractActivation, done: LayerPass) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Shares of units that are saturated, that are 0, and whose phi' is 0; None where phi is linear."""
+    if isinstance(activation, Linear):
+        return None
+    slope = elementwise(activation.derivative, done.z, done.a).abs()
+    return _share(slope < SATURATED * activation.max_derivative), _share(done.a == 0), _share(slope == 0)
+
+
+def _moments(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, standard deviation and root mean square over all but the run axis, [R] each, float64."""
+    flat = t.flatten(1).double()
+    mean = flat.mean(1)
+    # About the mean, not as the difference of two squares: that cancels where |mean| >> std.
+    std = (flat - mean.unsqueeze(1)).square_().mean(1).sqrt_()
+    return mean, std, flat.square_().mean(1).sqrt_()
+
+
+def _share(mask: Tensor) -> Tensor:
+    return mask.flatten(1).double().mean(1)

@@ -1,0 +1,28 @@
+"""How does a sweep run? Spec, plan, pack, execute, launch: files in the order in which the data flows.
+
+A spec is one run, fully resolved; a plan is the runs of one command; a pack is the runs that are computed as one tensor
+program; a shard is what a worker commits at once.
+"""
+
+from gradyn.sweep.execute import Records, execute
+from gradyn.sweep.launch import launch
+from gradyn.sweep.materialize import Materialized, materialize
+from gradyn.sweep.pack import pack, structure
+from gradyn.sweep.plan import Execution, Log, Plan, Schedule
+from gradyn.sweep.spec import ENGINE_VERSION, RunSpec
+
+__all__ = [
+    "ENGINE_VERSION",
+    "Execution",
+    "Log",
+    "Materialized",
+    "Plan",
+    "Records",
+    "RunSpec",
+    "Schedule",
+    "execute",
+    "launch",
+    "materialize",
+    "pack",
+    "structure",
+]

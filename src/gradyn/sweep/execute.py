@@ -1,0 +1,236 @@
+"""Execute: a pack's runs, from initial weights to records, as one tensor program.
+
+Axes: R runs, B batch, C classes, L layers, P parameters (tensors) of a net, S samples.
+
+The loop has one host read a step (are there newly broken runs, are there exponents out of range); all else stays on the
+device until the pack is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradyn.core import LANE, SAFE_EXPONENT, Scaled, elementwise, l2, log2_l2, log2_total
+from gradyn.nn import Net, Parameters, initial_parameters
+from gradyn.probes import LOG10_2, Cells, log10_update_ratios, measure_layers
+from gradyn.sweep.batches import Batches
+from gradyn.sweep.health import Health
+from gradyn.sweep.plan import Log
+from gradyn.sweep.spec import RunSpec
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+Table = dict[str, NDArray[np.generic]]
+
+
+@dataclass(slots=True)
+class Records:
+    """What a pack leaves: one table each of layers, steps and runs, as columns of equal length."""
+
+    layers: Table
+    steps: Table
+    runs: Table
+
+
+@dataclass(slots=True)
+class _Steps:
+    """Device-side results, a list entry a logged step."""
+
+    step_numbers: list[int] = field(default_factory=list)
+    step_values: list[dict[str, Tensor]] = field(default_factory=list)
+    layer_numbers: list[int] = field(default_factory=list)
+    layer_values: list[dict[str, Cells]] = field(default_factory=list)
+
+
+def execute(specs: Sequence[RunSpec], log: Log, device: str = "cpu") -> Records:
+    """Run a pack.
+
+    Args:
+        specs: runs of one structure (`gradyn.sweep.pack.structure`).
+        log: the steps that are kept.
+        device: any torch device.
+
+    Returns:
+        Its records; a run that diverged is among them, with its status.
+    """
+    started = time.perf_counter()
+    first = specs[0]
+    dtype = DTYPES[first.dtype]
+    with torch.no_grad(), _flushing(first.backward == "tracked"):
+        batches = Batches(specs, dtype, device)
+        net = Net(first, batches.features, batches.classes)
+        flat_RP = _initial(specs, net, batches, dtype, device)
+        parameters = views(net, flat_RP)
+        health = Health(len(specs))
+        kept = _Steps()
+        _train(specs, net, flat_RP, parameters, batches, health, kept, log)
+        final = _final(first, net, parameters, batches) if first.steps else {}
+        is_lost_R = ~torch.isfinite(flat_RP).all(1)
+        if "final_loss" in final:
+            is_lost_R |= ~torch.isfinite(final["final_loss"])
+        health.inspect_end(first.steps, is_lost_R)
+    seconds = (time.perf_counter() - started) / len(specs)
+    return _records(specs, net, kept, health, final, seconds)
+
+
+@contextmanager
+def _flushing(wanted: bool) -> Iterator[None]:
+    """Flush subnormals to zero meanwhile: they cost up to twenty times a normal number's time, and the tracked exponent keeps
+    every norm out of their reach. Not for plain runs, which show what a framework without flushing sees."""
+    torch.set_flush_denormal(wanted)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def views(net: Net, flat_RP: Tensor) -> Parameters:
+    """Every parameter as a view [R, *shape] of the runs' rows."""
+    return {slot.name: flat_RP[:, slot.start : slot.stop].view(len(flat_RP), *slot.shape) for slot in net.slots}
+
+
+def _initial(specs: Sequence[RunSpec], net: Net, batches: Batches, dtype: torch.dtype, device: str) -> Tensor:
+    size = net.slots[-1].stop
+    # Rows are padded to whole lanes, so that the optimizers' square roots and products meet every run alike.
+    flat_RP = torch.zeros(len(specs), size + -size % LANE, dtype=dtype, device=device)
+    for row, spec in enumerate(specs):
+        flat_RP[row, :size] = torch.from_numpy(initial_parameters(spec, net, batches.first_inputs(row))).to(flat_RP)
+    return flat_RP
+
+
+def _train(
+    specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Parameters, batches: Batches, health: Health, kept: _Steps, log: Log
+) -> None:
+    first = specs[0]
+    names, layer_of = [slot.name for slot in net.slots], [slot.layer for slot in net.slots]
+    weight_places = [names.index(f"layers.{layer.index}.weight") for layer in net.layers]
+    rate_R1 = torch.tensor([spec.learning_rate for spec in specs], dtype=flat_RP.dtype, device=flat_RP.device).unsqueeze(1)
+    gradients_RP = torch.zeros_like(flat_RP)
+    gradient_views = views(net, gradients_RP)
+    state = first.optimizer.state(flat_RP)
+    for step in range(max(first.steps, 1)):
+        is_measured = log.layers.includes(step)
+        x_RBM, y = batches.batch(step)
+        factors = _dropout_factors(specs, net, step, x_RBM) if first.dropout.is_random else None
+        passes = net.forward(parameters, x_RBM, factors)
+        output_RBC = passes[-1].x
+        assert output_RBC is not None
+        loss_R = first.loss.mean(output_RBC, y)
+        gradients, cotangents = net.backward(
+            parameters, passes, first.loss.cotangent(output_RBC, y), tracked=first.backward == "tracked", keep=is_measured
+        )
+        if first.penalty.is_active:
+            _add_penalty(first, net, parameters, gradients)
+        ordered = [gradients[name] for name in names]
+        log2_l2_RP = log2_l2(ordered)
+        largest_exponent = torch.stack([gradient.exponent for gradient in ordered]).abs().amax()
+        is_far = health.inspect(step, net, passes, loss_R, log2_l2_RP[:, weight_places], largest_exponent > SAFE_EXPONENT)
+        before_R = log2_total(log2_l2_RP)
+        if is_measured:
+            kept.layer_numbers.append(step)
+            by_name = dict(zip(names, log2_l2_RP.unbind(1), strict=True))
+            kept.layer_values.append(measure_layers(net, parameters, passes, cotangents, by_name, with_spectrum=len(kept.layer_numbers) == 1))
+        after_R = before_R
+        if first.steps:
+            log2_factors_RP = first.clip.log2_factors(log2_l2_RP, layer_of)
+            for place, name in enumerate(names):
+                factor_R = None if log2_factors_RP is None else log2_factors_RP[:, place]
+                first.clip.limited(gradients[name], parameters[name], factor_R, gradient_views[name], is_far=is_far)
+            if first.clip.is_elementwise:
+                after_R = elementwise(torch.log2, l2(gradients_RP))
+            elif log2_factors_RP is not None:
+                after_R = log2_total(log2_l2_RP + log2_factors_RP)
+            previous = {name: value.clone() for name, value in parameters.items() if name.startswith("layers.")} if is_measured else None
+            first.optimizer.step(flat_RP, gradients_RP, state, rate_R1, step + 1)
+            if previous is not None:
+                kept.layer_values[-1]["log10_update_ratio"] = log10_update_ratios(net, previous, parameters)
+        if log.steps.includes(step):
+            kept.step_numbers.append(step)
+            # A gradient of exact zeros is not clipped: -inf minus -inf would be nan.
+            scale_R = torch.where(torch.isneginf(before_R), 1.0, elementwise(torch.exp2, after_R - before_R))
+            kept.step_values.append(
+                {"loss": loss_R.double(), "log10_grad_l2": before_R * LOG10_2, "clip_scale": scale_R}
+            )
+            labels_RB = batches.labels(step)
+            if labels_RB is not None:
+                kept.step_values[-1]["accuracy"] = (output_RBC.argmax(2) == labels_RB).double().mean(1)
+
+
+def _dropout_factors(specs: Sequence[RunSpec], net: Net, step: int, like: Tensor) -> dict[int, Tensor]:
+    shape = (like.shape[1], specs[0].width)
+    return {
+        layer.index: torch.from_numpy(np.stack([spec.dropout.factor(spec.seed, step, layer.index, shape) for spec in specs])).to(like)
+        for layer in net.layers
+        if layer.has_dropout
+    }
+
+
+def _add_penalty(first: RunSpec, net: Net, parameters: Parameters, gradients: dict[str, Scaled]) -> None:
+    for layer in net.layers:
+        name = f"layers.{layer.index}.weight"
+        gradients[name] = gradients[name].plus(Scaled.plain(first.penalty.gradient(parameters[name])))
+
+
+def _final(first: RunSpec, net: Net, parameters: Parameters, batches: Batches) -> dict[str, Tensor]:
+    """Loss and accuracy after the last step, over whole batches of the training part and of the held-out part."""
+    found: dict[str, Tensor] = {}
+    for part, accuracy in (("train", "final_accuracy"), ("test", "test_accuracy")):
+        # Added up batch by batch: torch.mean over a leading axis sums in an order that depends on the runs beside.
+        loss_R, hits_R, count = None, None, 0
+        for x_RBM, y, labels_RB in batches.evaluation(part):
+            output_RBC = net.output(parameters, x_RBM)
+            batch_loss_R = first.loss.mean(output_RBC, y).double()
+            loss_R = batch_loss_R if loss_R is None else loss_R + batch_loss_R
+            if labels_RB is not None:
+                batch_hits_R = (output_RBC.argmax(2) == labels_RB).sum(1)
+                hits_R = batch_hits_R if hits_R is None else hits_R + batch_hits_R
+            count += 1
+        if loss_R is not None and part == "train":
+            found["final_loss"] = loss_R / count
+        if hits_R is not None:
+            found[accuracy] = hits_R.double() / (count * first.batch_size)
+    return found
+
+
+def _records(specs: Sequence[RunSpec], net: Net, kept: _Steps, health: Health, final: dict[str, Tensor], seconds: float) -> Records:
+    ids = np.array([spec.run_id for spec in specs], dtype=object)
+    runs, depth = len(specs), len(net.layers)
+    steps: Table = _keys(ids, [("step", kept.step_numbers)])
+    for name in kept.step_values[0] if kept.step_values else ():
+        steps[name] = torch.stack([values[name] for values in kept.step_values], 1).cpu().numpy().reshape(-1)
+    layers: Table = _keys(ids, [("step", kept.layer_numbers), ("layer", range(1, depth + 1))])
+    for name in dict.fromkeys(name for values in kept.layer_values for name in values):
+        layers[name] = _column([values.get(name) for values in kept.layer_values], runs, depth)
+    table: Table = {"run_id": ids}
+    rows = [spec.columns for spec in specs]
+    for name in dict.fromkeys(name for row in rows for name in row):
+        table[name] = np.array([row.get(name) for row in rows], dtype=object)
+    table |= {
+        "status": np.array(health.status, dtype=object),
+        "first_bad_step": np.array(health.first_bad_step, dtype=object),
+        "first_bad_layer": np.array(health.first_bad_layer, dtype=object),
+        "wall_s": np.full(runs, seconds),
+        **{name: value.cpu().numpy() for name, value in final.items()},
+    }
+    return Records(layers, steps, table)
+
+
+def _keys(ids: NDArray[np.generic], axes: list[tuple[str, Sequence[int]]]) -> Table:
+    grids = np.meshgrid(ids, *(np.array(values, dtype=np.int64) for _, values in axes), indexing="ij")
+    return dict(zip(["run_id", *(name for name, _ in axes)], (grid.reshape(-1) for grid in grids), strict=True))
+
+
+def _column(cells: list[Cells | None], runs: int, depth: int) -> NDArray[np.generic]:
+    """One value a run, step and layer; masked (null in the store) where there is none."""
+    values_RTL, missing_TL = np.zeros((runs, len(cells), depth)), np.ones((len(cells), depth), dtype=bool)
+    for place, given in enumerate(cells):
+        if given is not None and any(given.exist_L):
+            values_RTL[:, place], missing_TL[place] = given.values_RL.cpu().numpy(), ~np.array(given.exist_L)
+    return np.ma.masked_array(values_RTL, np.broadcast_to(missing_TL, values_RTL.shape)).reshape(-1)

@@ -1,0 +1,92 @@
+"""Health: when and where a run left the numbers, found while it runs and without touching its neighbours.
+
+A run that diverges is data. Its status is one of
+
+    ok          every number was finite, and no layer was cut off
+    overflow    a number was infinite or nan at step 0: the net as initialized does not fit the dtype
+    diverged    a number became infinite or nan later: training blew it up
+    underflow   all preactivations of a layer were below the smallest normal number, though its weights and its input
+                were not all 0: the forward signal is lost
+    saturated   all of a layer's phi' were exactly 0: nothing passes backwards (dead ReLUs, for one)
+
+The first two outrank the others; the first step at which it was so is kept, with the layer.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gradyn.core import elementwise
+from gradyn.nn import LayerPass, Linear, Net
+
+STATUSES = ("ok", "diverged", "overflow", "underflow", "saturated")
+
+
+class Health:
+    """Status, first bad step and first bad layer of each run of a stack."""
+
+    def __init__(self, runs: int) -> None:
+        self.status = ["ok"] * runs
+        self.first_bad_step: list[int | None] = [None] * runs
+        self.first_bad_layer: list[int | None] = [None] * runs
+
+    def inspect(self, step: int, net: Net, passes: list[LayerPass], loss_R: Tensor, log2_l2_RL: Tensor, is_far: Tensor) -> bool:
+        """Look at a step, after its backward pass.
+
+        Args:
+            step: its number.
+            net: the net.
+            passes: of the forward pass.
+            loss_R: losses.
+            log2_l2_RL: log2 of the norm of each layer's weight gradient.
+            is_far: a scalar of the device, to be read with the rest.
+
+        Returns:
+            `is_far`, on the host.
+        """
+        is_lost_R = torch.isposinf(log2_l2_RL).any(1) | torch.isnan(log2_l2_RL).any(1) | ~torch.isfinite(loss_R)
+        is_cut_R = torch.isneginf(log2_l2_RL).any(1)
+        # The step's one read from the device.
+        *flags, far = torch.cat([is_lost_R, is_cut_R, is_far.view(1)]).tolist()
+        runs = len(self.status)
+        for run, (is_lost, is_cut) in enumerate(zip(flags[:runs], flags[runs:], strict=True)):
+            if is_lost and self.status[run] not in ("overflow", "diverged"):
+                self._mark(run, "diverged" if step else "overflow", step, self._first_lost(passes, log2_l2_RL, run))
+            elif is_cut and self.status[run] == "ok":
+                status, layer = self._first_cut(net, passes, run)
+                if layer is not None:
+                    self._mark(run, status, step, layer)
+        return bool(far)
+
+    def inspect_end(self, steps: int, is_lost_R: Tensor) -> None:
+        """Look at what the last step left: weights or a final loss that are not finite."""
+        for run, is_lost in enumerate(is_lost_R.tolist()):
+            if is_lost and self.status[run] not in ("overflow", "diverged"):
+                self._mark(run, "diverged", steps, None)
+
+    def _mark(self, run: int, status: str, step: int, layer: int | None) -> None:
+        self.status[run], self.first_bad_step[run], self.first_bad_layer[run] = status, step, layer
+
+    def _first_lost(self, passes: list[LayerPass], log2_l2_RL: Tensor, run: int) -> int | None:
+        for index, done in enumerate(passes, start=1):
+            assert done.x is not None
+            if not bool(torch.isfinite(done.x[run]).all() & torch.isfinite(done.h[run]).all()):
+                return index
+        # The forward pass is sound: the backward pass was lost where it first met it, coming from the output.
+        lost = torch.isnan(log2_l2_RL[run]) | torch.isposinf(log2_l2_RL[run])
+        return int(lost.nonzero().amax()) + 1 if bool(lost.any()) else None
+
+    def _first_cut(self, net: Net, passes: list[LayerPass], run: int) -> tuple[str, int | None]:
+        for layer, done in zip(net.layers[:-1], passes, strict=False):
+            only = slice(run, run + 1)
+            # Where the weights are zeros (Fixup's second matrices) or the input is, h = 0 is no loss of this layer's.
+            is_fed = done.weight[only].any() & done.u[only].any()
+            if bool(is_fed & (done.h[only].abs() < torch.finfo(done.h.dtype).tiny).all()):
+                return "underflow", layer.index
+            if isinstance(layer.activation, Linear):
+                continue
+            slope = elementwise(layer.activation.derivative, done.z[only], done.a[only])
+            if bool((slope == 0).all()):
+                return "saturated", layer.index
+        return "ok", None

@@ -1,0 +1,145 @@
+"""Launch: a plan's missing runs through worker processes of one thread each, on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+
+import torch
+
+from gradyn.core import ConfigError
+from gradyn.store import StoreError, clean, done, failures, lock, open_folder
+from gradyn.sweep.pack import Pack, cost, pack
+from gradyn.sweep.plan import Plan
+from gradyn.sweep.progress import Progress
+from gradyn.sweep.shard import Done, Shard, run_shard, shards
+from gradyn.sweep.spec import RunSpec
+
+# Called with (runs in the store, runs of the plan) after a shard; draws, or does nothing.
+Watcher = Callable[[int, int], None]
+
+
+def launch(plan: Plan, watcher: Watcher | None = None) -> int:
+    """Run what the folder has not yet.
+
+    Args:
+        plan: runs, folder, log, execution.
+        watcher: told of every committed shard.
+
+    Returns:
+        Exit code: 0, all runs of the plan are in the store; 1, some raised or a worker died; 130, interrupted.
+
+    Raises:
+        ConfigError: device, folder or lock refuse; nothing has run.
+    """
+    check_device(plan.execution.device)
+    open_folder(plan.folder, plan.log.settings, plan.config)
+    with lock(plan.folder):
+        for line in clean(plan.folder):
+            print(line)
+        stored = done(plan.folder)
+        failed_before = set() if plan.execution.retry_failed else set(failures(plan.folder)) - stored
+        missing = [spec for spec in plan.specs if spec.run_id not in stored and spec.run_id not in failed_before]
+        progress = Progress(plan, len(plan.specs) - len(missing) - len(failed_before), len(missing))
+        return _carry_out(plan, missing, failed_before & {spec.run_id for spec in plan.specs}, progress, watcher)
+
+
+def check_device(name: str) -> None:
+    """Raise unless torch can put a tensor on the device.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError("device", "be a device of this machine", name, f"torch says: {reason} Set device=cpu.") from error
+
+
+def queue(plan: Plan, missing: list[RunSpec]) -> list[Shard]:
+    """The missing runs as shards: the plan's first look before the rest, and the longest first within each."""
+    looked_at_first = [spec for spec in missing if plan.is_first(spec)]
+    rest = [spec for spec in missing if not plan.is_first(spec)]
+
+    def ordered(specs: list[RunSpec]) -> list[Pack]:
+        return sorted(pack(specs, plan.execution.pack_size), key=cost, reverse=True)
+
+    return [*shards(ordered(looked_at_first)), *shards(ordered(rest))]
+
+
+def _carry_out(plan: Plan, missing: list[RunSpec], failed_before: set[str], progress: Progress, watcher: Watcher | None) -> int:
+    work = queue(plan, missing)
+    workers = min(plan.execution.workers or os.cpu_count() or 1, len(work))
+    statuses: Counter[str] = Counter()
+    failed: dict[str, str] = {}
+    exit_code = 0
+    with progress:
+        try:
+            for result in _results(plan, work, workers):
+                statuses.update(result.statuses)
+                failed |= result.failed
+                for run_id, line in result.failed.items():
+                    progress.say(f"run {run_id} raised {line}")
+                progress.advance(len(result.statuses) + len(result.failed))
+                if watcher is not None:
+                    watcher(len(plan.specs) - len(missing) + sum(statuses.values()), len(plan.specs))
+        except KeyboardInterrupt:
+            exit_code = 130
+        except (StoreError, BrokenProcessPool) as error:
+            progress.say(str(error) or "A worker was killed.")
+            exit_code = 1
+    progress.summary(statuses, failed, failed_before)
+    return exit_code or int(bool(failed or failed_before))
+
+
+def _results(plan: Plan, work: list[Shard], workers: int) -> Iterator[Done]:
+    """Reports as shards are committed."""
+    if workers <= 1:
+        with one_thread():
+            for shard in work:
+                yield run_shard(plan.folder, shard, plan.log, plan.execution.device)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
+        try:
+            waiting: set[Future[Done]] = {pool.submit(run_shard, plan.folder, shard, plan.log, plan.execution.device) for shard in work}
+            while waiting:
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield future.result()
+        except BaseException:
+            # Ctrl-C, a full disk, a dead worker: what is committed stays, what is in flight is given up.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            raise
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """torch with one thread, and as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _begin_worker(driver: int) -> None:
+    torch.set_num_threads(1)
+    # The driver stops its workers on Ctrl-C; a worker that raised on its own would lose the shard it is about to commit.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError, AttributeError):
+        # Linux: die with the driver, however it dies (PR_SET_PDEATHSIG = 1).
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != driver:
+        os._exit(1)

@@ -1,0 +1,77 @@
+"""What a sweep says while it runs, and at its end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from gradyn.sweep.plan import Plan
+
+# Without a terminal a bar is noise: one line at most this often.
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+class Progress:
+    """A bar with runs done, runs a second and time left; a summary at the end.
+
+    Args:
+        plan: what is carried out.
+        before: runs that the store had already.
+        missing: runs to do now.
+    """
+
+    def __init__(self, plan: Plan, before: int, missing: int) -> None:
+        self._plan, self._before, self._missing = plan, before, missing
+        self._console = Console(highlight=False, soft_wrap=True)
+        rate = TextColumn("{task.fields[rate]}")
+        self._bar = Bar(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("runs"), rate, TimeRemainingColumn(), console=self._console
+        )
+        self._task = self._bar.add_task(plan.name, total=missing, rate="")
+        self._now, self._started, self._said = 0, time.monotonic(), time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._started = time.monotonic()
+        if self._console.is_terminal and self._missing:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        self._console.print(line, markup=False)
+
+    def advance(self, runs: int) -> None:
+        """`runs` more are finished."""
+        self._now += runs
+        rate = self._now / max(time.monotonic() - self._started, 1e-9)
+        self._bar.update(self._task, advance=runs, rate=f"{rate:,.1f} runs/s")
+        if not self._console.is_terminal and time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            left = (self._missing - self._now) / max(rate, 1e-9)
+            self.say(f"{self._now:,} of {self._missing:,} runs, {rate:,.1f} runs/s, {left:,.0f} s left")
+
+    def summary(self, statuses: Counter[str], failed: dict[str, str], failed_before: set[str]) -> None:
+        """What was done, what was not, where it is, what to do next."""
+        seconds = time.monotonic() - self._started
+        total, folder = len(self._plan.specs), self._plan.folder
+        stored = self._before + sum(statuses.values())
+        counts = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
+        now = f"{sum(statuses.values()):,} now ({counts})" if statuses else "none now"
+        self.say(f"{stored:,} of {total:,} runs in {folder}: {self._before:,} before, {now}, {seconds:,.1f} s.")
+        if failed:
+            self.say(f"{len(failed):,} runs raised; their tracebacks are in {folder / 'failures'}. After a repair: the same command with exec.retry_failed=true")
+        if failed_before:
+            self.say(f"{len(failed_before):,} runs raised in an earlier sweep and were not tried again. Retry them: the same command with exec.retry_failed=true")
+        if stored < total - len(failed) - len(failed_before):
+            self.say("Stopped early; nothing that was committed is lost. Go on: the same command again.")
+        elif not failed and not failed_before:
+            self.say(f"Next: gradyn figures {folder}")

@@ -1,0 +1,96 @@
+"""A shard: packs that one worker computes and commits together, and what happens when one of their runs raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gradyn.store import provenance, shard_id, write_failure, write_shard
+from gradyn.sweep.execute import Records, Table, execute
+from gradyn.sweep.pack import Pack, cost
+from gradyn.sweep.plan import Log
+
+Shard = tuple[Pack, ...]
+
+# A shard is committed at once: large enough that its files are few, small enough that a kill costs seconds.
+_RUNS = 192
+# Of `cost`: about two seconds of one core, so that first figures come early and the last worker is not waited for long.
+_COST = 6e10
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a worker reports of a shard.
+
+    Args:
+        statuses: of the runs that are now in the store.
+        failed: run id -> its error in one line, for the runs that raised.
+    """
+
+    statuses: tuple[str, ...]
+    failed: dict[str, str]
+
+
+def shards(packs: Iterable[Pack]) -> list[Shard]:
+    """Consecutive packs, cut where a shard has runs or work enough."""
+    result: list[Shard] = []
+    current: list[Pack] = []
+    for pack in packs:
+        full = current and (sum(map(len, current)) + len(pack) > _RUNS or sum(map(cost, current)) + cost(pack) > _COST)
+        if full:
+            result.append(tuple(current))
+            current = []
+        current.append(pack)
+    return [*result, tuple(current)] if current else result
+
+
+def run_shard(folder: Path, shard: Shard, log: Log, device: str) -> Done:
+    """Compute a shard and commit it; called in a worker.
+
+    Raises:
+        StoreError: the disk refused; none of the shard's runs is done.
+    """
+    records: list[Records] = []
+    failed: dict[str, str] = {}
+    for pack in shard:
+        records += _isolated(folder, pack, log, device, failed)
+    if not records:
+        return Done((), failed)
+    layers, steps, runs = (_joined([getattr(part, table) for part in records]) for table in ("layers", "steps", "runs"))
+    write_shard(folder, shard_id(runs["run_id"].tolist()), layers, steps, runs, provenance(device))
+    return Done(tuple(runs["status"].tolist()), failed)
+
+
+def _isolated(folder: Path, pack: Pack, log: Log, device: str, failed: dict[str, str]) -> list[Records]:
+    """The pack's records; where it raises, its halves', down to the runs that raise alone, which are kept as failures."""
+    try:
+        return [execute(pack, log, device)]
+    except Exception as error:
+        # The one place where any error is caught: a run that raises must not take its neighbours along.
+        if len(pack) == 1:
+            write_failure(folder, pack[0].run_id, error, pack[0].columns)
+            failed[pack[0].run_id] = f"{type(error).__name__}: {error}".splitlines()[0]
+            return []
+        middle = len(pack) // 2
+        return [part for half in (pack[:middle], pack[middle:]) for part in _isolated(folder, half, log, device, failed)]
+
+
+def _joined(tables: Sequence[Table]) -> Table:
+    """Rows of several packs under each other; a column that one of them lacks is null (None, or masked) there."""
+    names = dict.fromkeys(name for table in tables for name in table)
+    joined: Table = {}
+    for name in names:
+        parts = []
+        for table in tables:
+            rows = len(table["run_id"])
+            parts.append(table.get(name, np.ma.masked_all(rows) if table is not None else None))
+        is_objects = any(part.dtype == object for part in parts)
+        if is_objects:
+            parts = [np.full(len(part), None, dtype=object) if part.dtype != object else part for part in parts]
+            joined[name] = np.concatenate(parts)
+        else:
+            joined[name] = np.ma.concatenate(parts) if any(isinstance(part, np.ma.MaskedArray) for part in parts) else np.concatenate(parts)
+    return joined

@@ -1,0 +1,38 @@
+"""Specs for the tests: one small run, any field replaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradyn.core import groups, options
+from gradyn.data import Digits
+from gradyn.nn import HeNormal, NoDropout, NoNorm, Plain, Relu
+from gradyn.optim import CrossEntropy, NoClip, NoPenalty, Sgd
+from gradyn.sweep import RunSpec
+
+ACTIVATIONS = [cls() for cls in options(groups()["activation"]).values()]
+
+
+def make_spec(**changes: Any) -> RunSpec:
+    """A ReLU net of depth 4 and width 8 on digits, with `changes`."""
+    fields: dict[str, Any] = dict(
+        depth=4,
+        width=8,
+        batch_size=32,
+        steps=3,
+        learning_rate=0.1,
+        seed=0,
+        dtype="float32",
+        backward="tracked",
+        activation=Relu(),
+        init=HeNormal(),
+        norm=NoNorm(),
+        residual=Plain(),
+        dropout=NoDropout(),
+        clip=NoClip(),
+        penalty=NoPenalty(),
+        optimizer=Sgd(),
+        loss=CrossEntropy(),
+        data=Digits(),
+    )
+    return RunSpec(**{**fields, **changes})
