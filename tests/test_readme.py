@@ -113,7 +113,7 @@ def test_the_plain_loop_of_the_readme_lands_on_the_stored_numbers(tmp_path: Path
     said = subprocess.run([sys.executable, "-c", loop], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=120).stdout
     found = re.fullmatch(r"(\d+) norms, largest difference (\S+) decades\n", said)
     assert found is not None, said
-    # Seven logged steps of sixteen layers. 1e-3 decades is 0.23 %: both sides round every operation to 24 bits (6e-8), and fifty
-    # steps at rate 0.1 amplify a difference by exp(sum of rate * curvature), here some 1e2 to 1e3; another formula would be off by percents.
+    # Seven logged steps of sixteen layers. Both sides round in float32: 2.7e-8 decades apart at step 0, and training amplifies that
+    # to 1.8e-4 at step 49 (measured, growing steadily). Ten times that, for processors that round elsewhere.
     assert int(found[1]) == 7 * 16
-    assert float(found[2]) < 1e-3
+    assert float(found[2]) < 2e-3
