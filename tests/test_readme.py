@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import ModuleType
 
 import pytest
 
+import gradyn
 from gradyn.core import groups, options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,6 +106,17 @@ def test_the_python_blocks_are_python() -> None:
     assert python_blocks()
     for block in python_blocks():
         ast.parse(block)
+
+
+def sweeps() -> list[list[str]]:
+    """The overrides of every `gradyn sweep` and `gradyn plan` in the README, those that .ci/run puts in their place included."""
+    lines = re.findall(r"\bgradyn (?:sweep|plan) (?!--)(.+?)(?: -->|`|$)", README, re.MULTILINE)
+    return [shlex.split(line) for line in lines]
+
+
+@pytest.mark.parametrize("overrides", sweeps(), ids=" ".join)
+def test_every_sweep_of_the_readme_can_be_planned(overrides: list[str]) -> None:
+    assert gradyn.plan(overrides)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("gradyn.cli") is None, reason="the command line is not there yet")
