@@ -178,18 +178,19 @@ def _no_names(name: str) -> Number:
     raise ValueError(f"a range takes numbers, not the key {name}")
 
 
-def lower(override: str) -> str:
+def lower(override: str, is_for_sweep: bool = True) -> str:
     """The override in Hydra's own grammar, for the sweeper to read.
 
     Our functions and parentheses go into quotes, where Hydra would stumble on them: `width=4*(depth+1)` becomes
     `width="4*(depth+1)"`; what Hydra reads itself (`seed=range(5)`) stays. A single value of a dotted key becomes a sweep of
-    one, `init.sigma_w=choice(2)`: Hydra looks at fixed values before it knows the swept options that have the key.
+    one, `init.sigma_w=choice(2)` (unless it is for a single config): Hydra looks at fixed values before it knows the swept
+    options that have the key.
     """
     head, equals, value = override.partition("=")
     if not equals or not value or head.startswith(("hydra.", "hydra/", "~")):
         return override
     parts = [f'"{part.strip()}"' if "(" in part and parse(part) is not None else part for part in split_top_level(value)]
-    is_single = len(parts) == 1 and "." in head and re.match(r"\w+\s*\(", value if parts[0] == value else "") is None
+    is_single = is_for_sweep and len(parts) == 1 and "." in head and re.match(r"\w+\s*\(", value if parts[0] == value else "") is None
     return head + equals + (f"choice({parts[0]})" if is_single else ",".join(parts))
 
 

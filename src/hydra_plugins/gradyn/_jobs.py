@@ -98,12 +98,6 @@ class Jobs:
         return self._axes[index].choices[position[self._dimension_of[index]]]
 
     def _value(self, key: str, position: Position) -> Any:
-        try:
-            return self._resolved(key, position)
-        except OmegaConfBaseException as error:
-            raise ConfigError(str(error.full_key or key), "resolve to a value", key, f"{' '.join(str(error.msg).split())}.") from error
-
-    def _resolved(self, key: str, position: Position) -> Any:
         """One key's resolved value in one job: a plain container or a leaf."""
         closed = self._closed[key]
         options = tuple(position[self._dimension_of[index]] for index in self._swept_groups)
@@ -120,3 +114,9 @@ class Jobs:
         except MissingMandatoryValue as error:
             full = str(error.full_key or key)
             raise ConfigError(full, "be given", "???", f"Add {full}=<value>.") from error
+        except OmegaConfBaseException as error:
+            full = str(error.full_key or key)
+            written = OmegaConf.to_container(config, resolve=False)
+            for part in full.split("."):
+                written = written.get(part, written) if isinstance(written, dict) else written
+            raise ConfigError(full, "resolve to a value", written, f"{str(error).splitlines()[0]}.") from error

@@ -35,8 +35,9 @@ def plan(overrides: Sequence[str], config_dir: str | Path | None = None, config_
             config = loader.load_configuration(config_name, lines, run_mode=RunMode.MULTIRUN)
             sweeper = config.hydra.sweeper
             grid, pairs = (OmegaConf.to_container(sweeper[key], resolve=True) if OmegaConf.is_config(sweeper[key]) else sweeper[key] for key in ("params", "zip"))
-            task = list(config.hydra.overrides.task)
-            return plan_from(loader, config_name, list(config.hydra.overrides.hydra), task, grid, pairs)
+            # Unresolved: `width=${depth}` belongs to the jobs, not to Hydra's node.
+            task, own = (OmegaConf.to_container(config.hydra.overrides[key], resolve=False) for key in ("task", "hydra"))
+            return plan_from(loader, config_name, own, task, grid, pairs)
 
 
 def plan_from(loader: Any, config_name: str, hydra_overrides: list[str], arguments: Sequence[str], grid: Any, pairs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -38,8 +39,13 @@ class GradynSweeper(Sweeper):
             ConfigError: the overrides can't be run.
         """
         from hydra_plugins.gradyn._planner import plan_from
+        from hydra_plugins.gradyn._table import lines, stored
 
         grid = OmegaConf.to_container(self.params, resolve=True) if OmegaConf.is_config(self.params) else self.params
         zipped = OmegaConf.to_container(self.zip, resolve=True) if OmegaConf.is_config(self.zip) else self.zip
-        made = plan_from(self.loader, self.config.hydra.job.config_name, list(self.config.hydra.overrides.hydra), arguments, grid, zipped)
+        hydra_overrides = OmegaConf.to_container(self.config.hydra.overrides.hydra, resolve=False)
+        made = plan_from(self.loader, self.config.hydra.job.config_name, hydra_overrides, arguments, grid, zipped)
+        for line in lines(made, stored(made)):
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
         return self.launcher.launch_plan(made)

@@ -1,0 +1,165 @@
+"""The command `gradyn`: takes its first word as what to do, and hands the rest on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NoReturn
+
+# 2: refused, nothing has run. 1: something failed. 130: interrupted, as shells have it.
+REFUSED, FAILED, INTERRUPTED = 2, 1, 130
+
+_USAGE = """\
+gradyn: how gradients vanish, explode and are cured, measured layer by layer
+
+  gradyn sweep experiment=quick     a first look, under 15 seconds
+  gradyn plan [overrides]           what a sweep would run
+  gradyn sweep [overrides]          run it; the same command again goes on where it stopped
+  gradyn figures FOLDER             draw a sweep's figures from its tables
+  gradyn completion bash            tab completion: eval "$(gradyn completion bash)"
+
+gradyn sweep --help lists groups, options and the grammar of overrides; gradyn --version the version."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code (0 done, 1 failed, 2 refused before anything ran, 130 interrupted)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # `gradyn plan --runs | head`: the reader has what it wanted. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as done:  # argparse's --help
+        return done.code if isinstance(done.code, int) else FAILED
+    except Exception as error:
+        from gradyn.core import ConfigError
+
+        if isinstance(error, ConfigError):
+            print(f"gradyn: {' '.join(str(error).split())}", file=sys.stderr)
+            return REFUSED
+        print(f"gradyn: {type(error).__name__}: {error}", file=sys.stderr)
+        traceback.print_exception(error)
+        return FAILED
+
+
+def _dispatch(words: list[str]) -> int:
+    if "-sc" in words[:2] or "--shell-completion" in words[:2]:
+        return _shell_completion(words)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_USAGE)
+        return 0
+    if words[0] == "--version":
+        print(f"gradyn {_version()}")
+        return 0
+    command = _COMMANDS.get(words[0])
+    return command(words[1:]) if command is not None else _unknown(words[0])
+
+
+def _sweep(words: list[str]) -> int:
+    from hydra_plugins.gradyn._command import sweep
+
+    return sweep(words)
+
+
+def _plan(words: list[str]) -> int:
+    from hydra_plugins.gradyn._command import plan
+    from hydra_plugins.gradyn._table import lines, run_lines, stored
+
+    made, is_listed = plan(words)
+    if made is None:
+        return 0
+    from gradyn.sweep.launch import check_device
+
+    check_device(made.execution.device)
+    done = stored(made)
+    for line in lines(made, done):
+        print(line)
+    for line in run_lines(made, done) if is_listed else ():
+        print(line)
+    return 0
+
+
+def _figures(words: list[str]) -> int:
+    parser = _Parser(prog="gradyn figures", description="Draw a sweep's figures into FOLDER/figures, from its tables alone.")
+    parser.add_argument("folder", metavar="FOLDER", help="results/<name>")
+    parser.add_argument("--only", metavar="NAME", action="append", help="draw this figure; may be given several times")
+    parser.add_argument("--format", default="png,pdf,svg", help="formats, with commas between them (png,pdf,svg)")
+    given = parser.parse_args(words)
+    from gradyn.report import figures
+
+    for path in figures(given.folder, only=given.only, formats=tuple(given.format.split(","))):
+        print(path)
+    return 0
+
+
+def _completion(words: list[str]) -> int:
+    parser = _Parser(prog="gradyn completion", description="Print the script that installs tab completion in a shell.")
+    parser.add_argument("shell", nargs="?", default="bash", help="bash, zsh or fish")
+    parser.add_argument("--uninstall", action="store_true", help="print the script that removes it")
+    given = parser.parse_args(words)
+    from hydra_plugins.gradyn._command import completion
+
+    # Hydra registers completion for the name under which it believes to run.
+    sys.argv = ["gradyn", *sys.argv[1:]]
+    completion(given.shell, is_install=not given.uninstall)
+    return 0
+
+
+def _shell_completion(words: list[str]) -> int:
+    """Hydra's own protocol: `gradyn -sc install=bash`, `gradyn -sc query=bash` with the line in COMP_LINE."""
+    settings = dict(word.partition("=")[::2] for word in words if "=" in word)
+    if "query" in settings:
+        print(" ".join(_suggestions(settings["query"], os.environ.get("COMP_LINE", ""))))
+        return 0
+    is_install = "install" in settings
+    shell = settings.get("install" if is_install else "uninstall", "bash")
+    return _completion([shell] if is_install else [shell, "--uninstall"])
+
+
+def _suggestions(shell: str, line: str) -> list[str]:
+    words = line.split()
+    if line.endswith(" "):
+        words.append("")
+    if len(words) <= 2:
+        return [name for name in _COMMANDS if name.startswith(words[1] if len(words) == 2 else "")]
+    if words[1] in ("sweep", "plan"):
+        from hydra_plugins.gradyn._command import suggestions
+
+        return suggestions(shell, " ".join(words[2:]))
+    if words[1] == "figures":
+        return sorted(str(path) for path in Path("results").glob("*/") if str(path).startswith(words[-1]))
+    return []
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that refuses in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}. {self.prog} --help says more.", file=sys.stderr)
+        raise SystemExit(REFUSED)
+
+
+def _unknown(word: str) -> int:
+    near = get_close_matches(word, _COMMANDS, n=1)
+    fix = f"Did you mean gradyn {near[0]}?" if near else f"Write gradyn sweep {word}." if "=" in word else "gradyn alone shows what there is."
+    print(f"gradyn: the command must be one of {', '.join(_COMMANDS)}; got {word!r}. {fix}", file=sys.stderr)
+    return REFUSED
+
+
+def _version() -> str:
+    try:
+        return version("gradyn")
+    except PackageNotFoundError:
+        return "of a checkout that is not installed"
+
+
+_COMMANDS: dict[str, Callable[[list[str]], int]] = {"sweep": _sweep, "plan": _plan, "figures": _figures, "completion": _completion}
