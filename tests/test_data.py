@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from gradyn.core import ConfigError, options
 from gradyn.core.configs import packaged
-from gradyn.data import AbstractData, Circle, Dataset, Digits, Gaussian, Idx, Mnist1d, Mnist5k, Pair, Teacher, batch_order
+from gradyn.data import AbstractData, Circle, Dataset, Digits, Gaussian, Idx, Mnist1d, Mnist5k, Pair, Teacher
 from gradyn.data.dataset import standardized
 from idx_files import arrays, write_folder
 
@@ -56,9 +56,8 @@ def parts(data: Dataset) -> dict[str, np.ndarray]:
 
 
 def fake_spec(**settings: Any) -> Any:
-    plain = {"batch_size": 1, "steps": 1, "target": "labels", **settings}
-    loss = SimpleNamespace(name={"labels": "cross_entropy", "values": "mse", "cotangent": "cotangent"}[plain["target"]], target=plain["target"])
-    return SimpleNamespace(batch_size=plain["batch_size"], steps=plain["steps"], loss=loss)
+    plain = {"batch_size": 1, "target": "labels", **settings}
+    return SimpleNamespace(batch_size=plain["batch_size"], loss=SimpleNamespace(name=f"a loss of {plain['target']}", target=plain["target"]))
 
 
 every_set = pytest.mark.parametrize("name", CATALOGUE)
@@ -161,7 +160,7 @@ def test_a_batch_larger_than_the_training_part_is_refused(name: str, make: Any) 
 @every_set
 def test_a_loss_that_needs_answers_is_refused_where_there_are_none(name: str, make: Any) -> None:
     data = make(name)
-    data.check(fake_spec(target="cotangent", steps=0))
+    data.check(fake_spec(target="cotangent"))
     for target, has_answers in (("labels", data.has_labels), ("values", data.has_labels or data.has_targets)):
         if has_answers:
             data.check(fake_spec(target=target))
@@ -188,9 +187,6 @@ def test_every_class_states_what_its_standardisation_does(name: str) -> None:
     if "standardize" in {field.name for field in dataclasses.fields(cls)}:
         for word in ("none:", "global:", "feature:", "training part only", "stay 0"):
             assert word in (inspect.getdoc(cls) or ""), word
-
-
-# --- Splitting and standardising.
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist5k", "mnist1d", "teacher"])
@@ -258,9 +254,6 @@ def test_a_holdout_that_leaves_nothing_is_refused(name: str, wrong: Any) -> None
 def test_an_unknown_standardisation_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"data\.standardize must be one of none, global, feature; got 'whiten'"):
         CATALOGUE[name](standardize="whiten")
-
-
-# --- The sets, one by one.
 
 
 def test_digits_are_those_of_scikit_learns_own_loader() -> None:
@@ -404,33 +397,3 @@ def test_points_of_the_circle_have_equal_length_and_the_cosine_of_their_angle() 
 def test_a_wrong_setting_is_refused_in_one_line(cls: type[AbstractData], wrong: dict[str, Any], line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         cls(**wrong)
-
-
-# --- Batches.
-
-
-@settings(deadline=None)
-@given(samples=st.integers(1, 40), steps=st.integers(0, 30), seed=st.integers(0, 2**31), data=st.data())
-def test_an_epoch_shows_no_sample_twice_and_a_longer_run_begins_like_a_shorter_one(samples: int, steps: int, seed: int, data: st.DataObject) -> None:
-    batch_size = data.draw(st.integers(1, samples))
-    order = batch_order(samples, batch_size, steps, seed)
-    assert order.shape == (steps, batch_size)
-    assert order.dtype == np.int64
-    assert ((order >= 0) & (order < samples)).all()
-    per_epoch = samples // batch_size
-    for start in range(0, steps, per_epoch):
-        epoch = order[start : start + per_epoch].ravel()
-        assert len(np.unique(epoch)) == len(epoch)
-    np.testing.assert_array_equal(batch_order(samples, batch_size, steps + 3, seed)[:steps], order)
-
-
-def test_the_batch_order_differs_between_seeds_and_between_epochs() -> None:
-    order = batch_order(100, 100, 2, seed=0)
-    assert not np.array_equal(order[0], order[1])
-    assert not np.array_equal(order, batch_order(100, 100, 2, seed=1))
-
-
-@pytest.mark.parametrize("batch_size", [0, 11])
-def test_a_batch_that_no_epoch_fills_is_refused(batch_size: int) -> None:
-    with pytest.raises(ConfigError, match=rf"batch_size must be between 1 and the 10 training samples; got {batch_size}"):
-        batch_order(10, batch_size, 1, seed=0)

@@ -107,9 +107,6 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
     assert not (tmp_path / "executed").exists()
 
 
-# --- The folder.
-
-
 def test_the_folder_is_read_as_its_arrays_say(tmp_path: Path) -> None:
     contents = arrays()
     found = Idx(str(write_folder(tmp_path, contents)), standardize="none").load()
