@@ -12,7 +12,7 @@ from gradyn.nn import AbstractActivation
 from gradyn.report.figure import Drawn, decades, label
 from gradyn.report.frames import Frames, MissingError, seed_words, setting
 from gradyn.report.rates import rates
-from gradyn.report.style import GREY, INK, Page, layer_ticks, line_key, look, seed_lines
+from gradyn.report.style import INK, Page, layer_ticks, line_key, look, remark, seed_lines
 
 _QUANTITIES = ("log10_delta_rms", "log10_grad_w_l2")
 # The page that stands for all: the initializer that is meant for ReLU, under which sigmoid nets vanish.
@@ -62,7 +62,7 @@ def _page(frames: Frames, page: Page, runs: pd.DataFrame, init: str, stem: str) 
             for side, quantity in enumerate(_QUANTITIES):
                 layers, values = frames.stacked(group, quantity, rows)
                 seed_lines(axes[row, side], layers, values, colour)
-                mark_end(axes[row, side], layers, values, colour)
+                mark_end(axes[row, side], layers, values, colour, f"depth {depth}")
                 points.append(_points(group, layers, values, activation, depth, quantity))
                 if quantity == "log10_delta_rms":
                     limit = upper_bound(frames, group, layers, values, rows if has_spectrum else None)
@@ -93,7 +93,8 @@ def _claim(frames: Frames, runs: pd.DataFrame, init: str) -> str:
         return f"{init}: at depth {depth} delta is {'exactly zero' if cut else 'not finite'} in every net."
     low, high = span.idxmin(), span.idxmax()
     if low == high:
-        return f"{init}: over depth {depth} delta changes by {decades(span[low])} decades on its way to the input in {low} nets."
+        rest = f", and is exactly zero in {', '.join(cut)} nets" if cut else ""
+        return f"{init}: on its way down {depth} layers delta changes by {decades(span[low])} decades in {low} nets{rest}."
     return f"{init}: on its way down {depth} layers delta changes by {decades(span[low])} decades in {low} nets, by {decades(span[high])} in {high} nets."
 
 
@@ -148,21 +149,19 @@ def max_derivative(runs: pd.DataFrame) -> float:
     return cls(**{name: value for name, value in stored.items() if name in cls.__dataclass_fields__}).max_derivative
 
 
-def mark_end(ax: Axes, layers: np.ndarray, values: np.ndarray, colour: object) -> None:
-    """A cross where numbers stop being finite, a triangle where they are exactly zero from there on, at the last finite median."""
-    for bad, mark in ((np.isnan(values), "x"), (np.isneginf(values), "v")):
-        # The readout has no activation, and gains have no first layer: a lone missing end is no fault.
-        if bad.any(axis=0).sum() < 2:
+def mark_end(ax: Axes, layers: np.ndarray, values: np.ndarray, colour: object, name: str, size: float = 6.0) -> None:
+    """A cross where numbers stop being finite, a triangle where they are exactly zero from there on; a remark where no layer has a number."""
+    for bad, mark, word in ((np.isnan(values), "x", "not finite"), (np.isneginf(values), "v", "exactly zero")):
+        places = np.flatnonzero(bad.any(axis=0))
+        if len(places) == 0:
             continue
-        good = np.isfinite(values).all(axis=0)
-        if good.any():
-            at = np.flatnonzero(good)[np.argmin(np.abs(np.flatnonzero(good) - np.flatnonzero(bad.any(axis=0)).mean()))]
-            ax.plot(layers[at], np.median(values[:, at]), marker=mark, color=colour, markersize=4.5, markeredgewidth=1.2, linestyle="", zorder=4)
+        good = np.flatnonzero(np.isfinite(values).all(axis=0))
+        # The readout alone is left: the loss's own gradient has not travelled yet.
+        if len(good) <= 1:
+            remark(ax, f"{name}: {word}", size)
         else:
-            word = "not finite" if mark == "x" else "exactly zero"
-            count = sum(text.get_text().endswith(word) for text in ax.texts)
-            if not count:
-                ax.text(0.98, 0.04 if mark == "x" else 0.16, f"deepest nets: {word}", transform=ax.transAxes, ha="right", size=6.2, color=GREY)
+            at = good[np.argmin(np.abs(good - places.mean()))]
+            ax.plot(layers[at], np.median(values[:, at]), marker=mark, color=colour, markersize=4.5, markeredgewidth=1.2, linestyle="", zorder=4)
 
 
 def _points(runs: pd.DataFrame, layers: np.ndarray, values: np.ndarray, activation: str, depth: int, quantity: str) -> pd.DataFrame:

@@ -9,14 +9,19 @@ from typing import Literal
 import pandas as pd
 
 from gradyn.core import require
-from gradyn.report import by_layer, gain_split
+from gradyn.report import by_init, by_layer, clipping, cures_figure, gain_split, maps
 from gradyn.report.figure import Draw, Drawn, column
 from gradyn.report.frames import Frames, MissingError, read
-from gradyn.report.style import GREY, WIDTHS, Page, styled
+from gradyn.report.style import WIDTHS, Page, styled
 
 FIGURES: dict[str, Draw] = {
     "norms_by_layer": by_layer.draw,
+    "norms_by_init": by_init.draw,
     "gain_split": gain_split.draw,
+    "cures_by_layer": cures_figure.draw,
+    "cures": cures_figure.draw_table,
+    "clipping": clipping.draw,
+    "maps": maps.draw,
 }
 
 _MADE = ("commit", "engine", "device", "versions", "hardware")

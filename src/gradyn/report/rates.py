@@ -37,7 +37,7 @@ RATE_COLUMNS = (
         "run",
         "forward rate [decades / layer]",
     ),
-    Column("level", "log10 of [loss / weight]", "log10_grad_w_l2 of layer 1", "run", r"level: $\log_{10}\|\partial L/\partial W_1\|_2$"),
+    Column("level", "log10 of [loss / weight]", "log10_grad_w_l2 of layer 1", "run", r"level: $\log_{10}\|\partial L/\partial W_1\|$"),
     Column("level_update", "dimensionless, log10", "log10_update_ratio of layer 1", "run", r"$\log_{10}\|\Delta W_1\|/\|W_1\|$"),
     Column("backward_span", "decades", "backward_rate times the number of hidden steps, depth - 2", "run", "backward span [decades]"),
     Column("forward_span", "decades", "forward_rate times the number of hidden steps, depth - 2", "run", "forward span [decades]"),

@@ -17,7 +17,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
+from matplotlib.colors import FuncNorm, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -194,7 +194,7 @@ def line_key(axis: str, values: Sequence[Any], label: str | None = None) -> list
     return keys
 
 
-def seed_lines(ax: Axes, x: np.ndarray, y: np.ndarray, colour: Any, mark: str = "", every: int | None = None) -> None:
+def seed_lines(ax: Axes, x: np.ndarray, y: np.ndarray, colour: Any, mark: str = "", every: int | None = None, size: float = 3.2) -> None:
     """The measurement over seeds: with fewer than ten each seed as a thin line, else a band from minimum to maximum; the median thick.
 
     Args:
@@ -204,6 +204,7 @@ def seed_lines(ax: Axes, x: np.ndarray, y: np.ndarray, colour: Any, mark: str = 
         colour: of everything.
         mark: of the median's points.
         every: distance of the marks in points; about eight along the line when left out.
+        size: of the marks, points; where lines may coincide, let those drawn first be larger.
     """
     y = np.where(np.isfinite(y), y, np.nan)
     with np.errstate(all="ignore"):
@@ -215,14 +216,24 @@ def seed_lines(ax: Axes, x: np.ndarray, y: np.ndarray, colour: Any, mark: str = 
     elif len(y) > 1:
         for row in y:
             ax.plot(x, row, color=colour, linewidth=0.5, alpha=0.55, zorder=2)
-    ax.plot(x, middle, color=colour, marker=mark, markevery=every or max(1, math.ceil(len(x) / 8)), zorder=3)
+    ax.plot(
+        x,
+        middle,
+        color=colour,
+        marker=mark,
+        markersize=size,
+        markeredgecolor="white" if mark not in ("", "x", "+") else colour,
+        markeredgewidth=0.35,
+        markevery=every or max(1, math.ceil(len(x) / 8)),
+        zorder=3,
+    )
 
 
-def diverging(values: np.ndarray) -> TwoSlopeNorm:
-    """Colours centred at 0, symmetric, out to the largest finite value."""
+def diverging(values: np.ndarray) -> FuncNorm:
+    """Colours centred at 0, symmetric, out to the largest finite value, growing with the square root: small rates must not look like 0."""
     finite = np.abs(values[np.isfinite(values)])
     top = float(finite.max()) if len(finite) and finite.max() > 0 else 1.0
-    return TwoSlopeNorm(0.0, -top, top)
+    return FuncNorm((lambda v: np.sign(v) * np.sqrt(np.abs(v)), lambda r: np.sign(r) * np.square(r)), -top, top)
 
 
 def layer_ticks(ax: Axes, depth: int) -> None:
@@ -230,3 +241,10 @@ def layer_ticks(ax: Axes, depth: int) -> None:
     step = max(1, 2 ** round(math.log2(max(depth, 4) / 4)))
     ax.set_xlim(0.5, depth + 0.5)
     ax.set_xticks(sorted({1, depth, *(tick for tick in range(step, depth, step) if depth - tick >= step / 2)}))
+
+
+def remark(ax: Axes, text: str, size: float = 6.0) -> None:
+    """A grey line of text in the panel's lower right corner, above those that are there."""
+    above = sum(existing.get_gid() == "remark" for existing in ax.texts)
+    height = ax.get_position().height * ax.figure.get_figheight() * 72
+    ax.text(0.98, (3 + above * (size + 1.5)) / height, text, transform=ax.transAxes, ha="right", va="bottom", size=size, color=GREY, gid="remark", zorder=6)
