@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradyn.core import AbstractComponent, require
 from gradyn.data.dataset import STANDARDIZE, Dataset, Floats, Integers, Standardize, held_out, standardized
@@ -107,10 +108,13 @@ class AbstractData(AbstractComponent):
         """Raise unless `standardize` is one of its three words."""
         self.require(self.settings["standardize"] in STANDARDIZE, "standardize", f"be one of {', '.join(STANDARDIZE)}")
 
-    def parted(self, x: Floats, y: Integers | None, targets: Floats | None, rows: tuple[Integers, Integers], standardize: Standardize = "none") -> Dataset:
+    def parted(
+        self, x: NDArray[Any], y: Integers | None, targets: Floats | None, rows: tuple[Integers, Integers], standardize: Standardize = "none"
+    ) -> Dataset:
         """The set cut at given rows, standardised by its training part; arrays are contiguous float64 and int64."""
         train, test = rows
-        x_train, x_test = standardized(np.asarray(x, np.float64)[train], np.asarray(x, np.float64)[test], standardize)
+        # Cut first, widened after: images come as bytes.
+        x_train, x_test = standardized(x[train].astype(np.float64, copy=False), x[test].astype(np.float64, copy=False), standardize)
         return Dataset(
             x_train=x_train,
             x_test=x_test,

@@ -92,7 +92,7 @@ class Idx(AbstractData):
         rows = np.arange(len(x)) if self.subset is None else stream(self.seed, "subset").permutation(len(x))[:wanted]
         tests = np.arange(len(x), len(x) + len(x_test))
         # Both parts as one table, so that `parted` cuts and standardises as for every other set.
-        images = np.concatenate([x.reshape(len(x), -1), x_test.reshape(len(x_test), -1)]).astype(np.float64)
+        images = np.concatenate([x.reshape(len(x), -1), x_test.reshape(len(x_test), -1)])
         return self.parted(images, np.concatenate([y, y_test]).astype(np.int64), None, (rows, tests), self.standardize)
 
     def _stamps(self) -> tuple[_Stamp, ...]:
