@@ -62,7 +62,7 @@ format: setup ## rewrite the sources in the project's format
 	$(PY) -m ruff check --fix .
 
 bench: setup ## measure speed; prints hardware and versions
-	$(PY) -m pytest -m bench -s tests/bench $(ARGS)
+	$(PY) -m pytest -m bench -s $(ARGS)
 
 docs: setup ## write docs/columns.md from the columns that the code declares
 	$(PY) docs/columns.py

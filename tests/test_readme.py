@@ -18,7 +18,7 @@ from gradyn.core import groups, options
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "experiments").glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # Every catalogue has to be loaded before `groups()` is asked.
 CATALOGUES = ("gradyn.nn", "gradyn.optim", "gradyn.data")
 FIRST_LOOK = ["sweep", "experiment=quick", "depth=16", "activation=tanh", "init=he_normal", "norm=none"]
