@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -166,7 +165,6 @@ def test_the_copy_still_keeps_the_rules_of_the_house(tree: Path) -> None:
     assert {rule.__name__: rule(grown) for rule in rules} == before
 
 
-@pytest.mark.skipif(importlib.util.find_spec("gradyn.cli") is None, reason="the command line is not there yet")
 def test_one_of_each_is_added_by_one_class_and_one_yaml_and_runs(tree: Path) -> None:
     options = {"activation": "mish", **{group: option for group, (_, option, _) in ADDITIONS.items()}}
     overrides = ["name=added", "depth=4,6", "width=5", "batch_size=7", "steps=3", "exec.workers=1", *(f"{group}={option}" for group, option in options.items())]

@@ -119,7 +119,6 @@ def test_every_sweep_of_the_readme_can_be_planned(overrides: list[str]) -> None:
     assert gradyn.plan(overrides)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("gradyn.cli") is None, reason="the command line is not there yet")
 def test_the_plain_loop_of_the_readme_lands_on_the_stored_numbers(tmp_path: Path) -> None:
     (loop,) = [block for block in python_blocks() if "materialize" in block]
     subprocess.run([sys.executable, "-m", "gradyn", *FIRST_LOOK], cwd=tmp_path, check=True, capture_output=True, timeout=120)
