@@ -175,3 +175,12 @@ def test_cleaning_leaves_shards_in_flight_alone(folder: Path) -> None:
     assert clean(folder, in_flight={"flying"}) == ()
     assert everything(folder) == before
     assert len(clean(folder)) == 3
+
+
+def test_cleaning_removes_what_was_begun_beside_the_tables(folder: Path) -> None:
+    before = everything(folder)
+    (folder / ".config.yaml.123.tmp").write_text("dep")
+    (folder / "failures" / ".aa.1.json.123.tmp").write_text("{")
+    assert clean(folder, in_flight={"flying"}) == ()
+    assert len(clean(folder)) == 2
+    assert everything(folder) == before

@@ -90,6 +90,23 @@ def test_another_log_specification_is_refused_with_the_way_out(log: dict[str, An
     assert stored_log(folder) == LOG
 
 
+def test_of_two_commands_that_begin_at_once_with_other_logs_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "x"
+    module = sys.modules["gradyn.store.folder"]
+    make = module.create_text
+
+    def overtaken(path: Path, text: str) -> bool:
+        # The other command makes the file between our check and our own attempt.
+        monkeypatch.setattr(module, "create_text", make)
+        open_folder(place, {**LOG, "steps": [0]})
+        return make(path, text)
+
+    monkeypatch.setattr(module, "create_text", overtaken)
+    with pytest.raises(ConfigError, match=r"log\.steps must be as in .*; got 'all'\. .*set log\.steps=\[0\]\."):
+        open_folder(place, LOG)
+    assert stored_log(place) == {**LOG, "steps": [0]}
+
+
 def test_checking_a_folder_makes_nothing(tmp_path: Path) -> None:
     check_folder(tmp_path / "new" / "x", LOG)
     assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from gradyn.store.files import TEMPORARY
+from gradyn.store.folder import FAILURES
 from gradyn.store.schema import TABLES
 from gradyn.store.shards import inventory
 
@@ -45,4 +46,8 @@ def clean(folder: Path, in_flight: Collection[str] = ()) -> tuple[str, ...]:
             if path.stem not in committed and path.stem not in in_flight:
                 path.unlink(missing_ok=True)
                 said.append(f"{table}/{path.name} has no twin in runs/: removed; its runs are run again.")
+    # What a killed driver began beside the tables; while others are at work it may be theirs.
+    for path in [*folder.glob(f".*{TEMPORARY}"), *(folder / FAILURES).glob(f".*{TEMPORARY}")] if not in_flight else ():
+        path.unlink(missing_ok=True)
+        said.append(f"{path.relative_to(folder)} is a leftover: removed.")
     return tuple(said)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import traceback
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gradyn.store.files import sync_folder, temporary_name
+from gradyn.store.files import create_text
 from gradyn.store.folder import FAILURES
 
 _NAME = re.compile(r"(?P<run_id>[^.]+)\.(?P<attempt>\d+)\.json")
@@ -46,21 +45,9 @@ def write_failure(folder: Path, run_id: str, error: BaseException, settings: Map
         default=str,
     )
     attempt = failures(folder).get(run_id, 0) + 1
-    temporary = temporary_name(place / f"{run_id}.json")
-    try:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        while True:
-            path = place / f"{run_id}.{attempt}.json"
-            try:
-                # A link, unlike a rename, refuses a name that is taken.
-                os.link(temporary, path)
-            except FileExistsError:
-                attempt += 1
-                continue
-            sync_folder(place)
-            return path
-    finally:
-        temporary.unlink(missing_ok=True)
+    while not create_text(path := place / f"{run_id}.{attempt}.json", text + "\n"):
+        attempt += 1
+    return path
 
 
 def failures(folder: Path) -> dict[str, int]:

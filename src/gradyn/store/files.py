@@ -20,22 +20,33 @@ def commit(temporary: Path, path: Path) -> None:
     Raises:
         OSError: the disk refused; `path` is as before.
     """
-    descriptor = os.open(temporary, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _sync(temporary)
     temporary.replace(path)
-    sync_folder(path.parent)
+    # The new name is durable when the folder is; the file's own fsync does not reach it.
+    _sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the folder's names durable; a renamed file's own fsync does not."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def create_text(path: Path, text: str) -> bool:
+    """Write a small file atomically unless its name is taken; two processes never both succeed.
+
+    Returns:
+        Whether it was made; False: the name was taken, and that file is as before.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    temporary = temporary_name(path)
     try:
-        os.fsync(descriptor)
+        temporary.write_text(text, encoding="utf-8")
+        _sync(temporary)
+        # A link, unlike a rename, refuses a name that is taken.
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
     finally:
-        os.close(descriptor)
+        temporary.unlink(missing_ok=True)
+    _sync(path.parent)
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -50,3 +61,12 @@ def write_text(path: Path, text: str) -> None:
         commit(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(place: Path) -> None:
+    # A file's bytes, or a folder's names, to the disk.
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

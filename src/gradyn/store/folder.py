@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gradyn.core import ConfigError
-from gradyn.store.files import write_text
+from gradyn.store.files import create_text, write_text
 from gradyn.store.schema import SCHEMA_VERSION, TABLES
 from gradyn.store.shards import require_version
 
@@ -55,8 +55,9 @@ def open_folder(folder: Path, log: Mapping[str, Any], config: str | None = None)
     try:
         for name in (*TABLES, FAILURES):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        if not (folder / _ABOUT).exists():
-            write_text(folder / _ABOUT, json.dumps({"schema_version": SCHEMA_VERSION, "log": _plain(log)}, indent=2, allow_nan=False) + "\n")
+        if not create_text(folder / _ABOUT, json.dumps({"schema_version": SCHEMA_VERSION, "log": _plain(log)}, indent=2, allow_nan=False) + "\n"):
+            # There from an earlier command, or from one that began at this moment.
+            _check_about(folder, _plain(log))
         if config is not None:
             write_text(folder / _CONFIG, config)
     except OSError as error:
