@@ -156,6 +156,8 @@ class WeightStandardized(AbstractNorm):
 
     def check(self, spec: Any) -> None:
         require(spec.width >= 2, "width", "be at least 2 with norm=weight_standardized", spec.width, "A row of one weight has no variance.")
+        has_zeros = spec.residual.is_fixup
+        require(self.eps > 0 or not has_zeros, "norm.eps", "be > 0 with residual=fixup", self.eps, "Fixup's zero matrices have no variance; set norm.eps=1e-5.")
 
     @property
     def where(self) -> str:

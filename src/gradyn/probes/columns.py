@@ -37,7 +37,7 @@ LAYER_COLUMNS: tuple[Column, ...] = (
         "log10_gain_weight",
         "decades per layer",
         r"weight gain $\|W^\top\delta\|/\|\delta\|$ [decades]",
-        "log10 ||W_l^T delta_l|| - log10 ||delta_l||, norms over batch and units; null in layer 1",
+        "log10 ||W_l^T delta_l|| - log10 ||delta_l||, norms over batch and units; null in layer 1, nan where delta_l is exactly 0",
     ),
     _layer(
         "log10_gain_derivative",

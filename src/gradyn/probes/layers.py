@@ -79,7 +79,7 @@ def measure_layers(
     for place, name in enumerate(("saturated_fraction", "zero_fraction", "zero_derivative_fraction")):
         values[name] = _cells([None if found is None else found[place] for found in slopes])
     if with_spectrum:
-        values["weight_spectral"] = Cells(_columns([torch.linalg.svdvals(done.weight.double()).amax(1) for done in passes]), everywhere)
+        values["weight_spectral"] = Cells(_columns([_spectral(done.weight) for done in passes]), everywhere)
     return values
 
 
@@ -106,6 +106,13 @@ def _slopes(activation: AbstractActivation, done: LayerPass) -> tuple[Tensor, Te
         return None
     slope = elementwise(activation.derivative, done.z, done.a).abs()
     return _share(slope < SATURATED * activation.max_derivative), _share(done.a == 0), _share(slope == 0)
+
+
+def _spectral(w_RNM: Tensor) -> Tensor:
+    """Largest singular value of each run's matrix, [R]; nan where the matrix is not finite (LAPACK would raise for all runs)."""
+    is_finite_R = torch.isfinite(w_RNM).flatten(1).all(1)
+    safe_RNM = torch.where(is_finite_R.view(-1, 1, 1), w_RNM, 0.0).double()
+    return torch.where(is_finite_R, torch.linalg.svdvals(safe_RNM).amax(1), math.nan)
 
 
 def _moments(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
