@@ -86,6 +86,27 @@ def test_a_damaged_gzip_stream_is_refused_or_unharmed(contents: bytes, place: in
     assert array.tobytes() == contents
 
 
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        (b"", "begins with nothing"),
+        (b"\0\0\x08", "begins with 00 00 08"),
+        (b"\1\0\x08\1", "begins with 01 00 08 01"),
+        (b"\0\1\x08\1", "begins with 00 01 08 01"),
+        (b"\0\0\x0a\1", "begins with 00 00 0a 01"),
+        (b"\0\0\x08\0", "has 0 dimensions"),
+        (b"\0\0\x08\xff", "has 255 dimensions"),
+        (b"\0\0\x08\2", "cut off within its header"),
+    ],
+)
+def test_a_wrong_header_is_refused(header: bytes, line: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    # Right for one dimension of one byte, were the first four bytes right.
+    path.write_bytes(header + (struct.pack(">I", 1) + b"x" if len(header) == 4 else b""))
+    with pytest.raises(IdxError, match=line):
+        read_idx(path)
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_a_header_that_promises_terabytes_allocates_nothing(compressed: bool, tmp_path: Path) -> None:
     contents = struct.pack(">BBBB4I", 0, 0, 0x0E, 4, *[2**32 - 1] * 4) + b"few"

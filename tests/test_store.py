@@ -121,7 +121,7 @@ def test_files_carry_units_version_provenance_and_run_ids(folder: Path) -> None:
             assert schema.field(column.name).metadata[b"unit"].decode() == column.unit
         text = json.loads(pq.read_metadata(folder / table / "a.parquet").metadata[b"gradyn"])
         assert text == {"schema_version": SCHEMA_VERSION, "shard": "a", "run_ids": sorted(ids), "provenance": about}
-    row = load(folder).runs.iloc[0]
+    row = load(folder).table("runs").to_pylist()[0]
     assert {name: row[name] for name in about} == about
 
 
