@@ -8,12 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
+from gradyn.report.cures import FINITE
 from gradyn.report.figure import Drawn, label
 from gradyn.report.frames import Frames, MissingError, seed_words, setting
 from gradyn.report.maps import heat_map
-from gradyn.report.style import CURED, SICK, Page, remark, seed_lines
-
-_SHOWN = 3
+from gradyn.report.style import CURED, GREY, SICK, Page, seed_lines
 
 
 def draw(frames: Frames, page: Page) -> list[Drawn]:
@@ -24,22 +23,26 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
         raise MissingError(f"{frames.name} has no run with clipping; sweep clip=none,global_l2.")
     kind = kinds[0]
     clipped = frames.baseline(("activation", "init", "depth"), clip=kind)
-    steps = frames.steps[frames.steps["run_id"].isin(clipped["run_id"])].merge(clipped[["run_id", "activation", "init", "depth", "seed"]], on="run_id")
+    steps = frames.steps[frames.steps["run_id"].isin(clipped["run_id"])].merge(
+        clipped[["run_id", "activation", "init", "depth", "seed", "status"]], on="run_id"
+    )
     if steps.empty:
         raise MissingError(f"{frames.name} logs no steps of runs with clip={kind}; sweep with log.steps=all and steps > 0.")
     free = frames.baseline(("activation", "init", "depth"), clip="none") if "none" in frames.values("clip") else clipped[:0]
     depth = int(clipped["depth"].max())
     deepest = steps[steps["depth"] == depth]
-    binds = deepest.assign(binds=deepest["clip_scale"] < 1).groupby(["activation", "init"], observed=True)["binds"].mean()
-    nets = _largest(deepest)
+    # A step without a finite gradient is none: it neither binds nor doesn't.
+    scale = deepest["clip_scale"]
+    binds = deepest.assign(binds=(scale < 1).astype(float).where(scale.notna())).groupby(["activation", "init"], observed=True)["binds"].mean()
+    nets = _largest(deepest)[: 2 if page.is_narrow else 3]
     held = setting(clipped[clipped["depth"] == depth], ("activation", "init", "clip"), f"clip {kind}{_limit(clipped)}")
     foot = (
         f"{seed_words(clipped['seed'].nunique())} Before: norm of all parameters' gradients together; after: that times the clip scale, which the optimizer gets. Both lines end where a "
         f"run stops being finite (cross). Map: share of steps on which the scale is below 1; before the first step with numbers out of range. {frames.progress}"
     )
-    size = {"left": 0.62, "gap": (0.12, 0.3), "height": 0.95} if page.is_narrow else {"left": 0.62, "gap": (0.22, 0.34), "height": 1.15}
+    size = {"gap": (0.34, 0.3), "height": 0.95, "legend": 0.32} if page.is_narrow else {"gap": (0.36, 0.34), "height": 1.15, "legend": 0.17}
     figure, axes = page.sheet(
-        3, len(nets), title=_claim(clipped, free, deepest, binds, depth), setting=held, foot=foot, legend=0.17, bottom=0.56, share=(False, False), **size
+        3, len(nets), title=_claim(clipped, free, deepest, binds, depth), setting=held, foot=foot, left=0.62, bottom=0.56, share=(False, False), **size
     )
     points = [binds.rename("value").reset_index().assign(quantity="share of steps that bind", clip=kind)]
     for column, net in enumerate(nets):
@@ -48,7 +51,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
         _over_steps(axes[0, column], part, "log10_grad_l2", SICK)
         _over_steps(axes[0, column], part, "after", CURED)
         plain = free[(free["activation"] == net[0]) & (free["init"] == net[1]) & (free["depth"] == depth)]
-        without = frames.steps[frames.steps["run_id"].isin(plain["run_id"])].merge(plain[["run_id", "seed"]], on="run_id")
+        without = frames.steps[frames.steps["run_id"].isin(plain["run_id"])].merge(plain[["run_id", "seed", "status"]], on="run_id")
         logs = {}
         for name, rows, colour in (("none", without, SICK), (kind, part, CURED)):
             rows = rows.assign(log10_loss=np.log10(rows["loss"].clip(lower=1e-12)))
@@ -61,16 +64,10 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
             axes[row, column].set_xlabel("step" if row == 1 else "")
             axes[row, column].locator_params(axis="y", nbins=4)
         for name, rows in logs.items():
-            lost = sorted(
-                set(clipped["seed"])
-                - set(rows.groupby("seed")["loss"].apply(lambda loss: bool(np.isfinite(loss).all())).loc[lambda is_finite: is_finite].index)
-            )
-            if lost and len(rows):
-                remark(
-                    axes[1, column],
-                    f"{'without' if name == 'none' else 'clipped'}: {len(lost)} of {rows['seed'].nunique()} leave the float's range",
-                    5.6 if page.is_narrow else 6,
-                )
+            lost = rows.loc[~rows["status"].isin(FINITE), "run_id"].nunique()
+            if lost:
+                words = f"{'without' if name == 'none' else 'with'} clipping {lost} of {rows['run_id'].nunique()} runs overflow"
+                axes[1, column].set_title(words, size=5.8 if page.is_narrow else 6.5, color=GREY)
     axes[0, 0].set_ylabel(label("log10_grad_l2"))
     axes[1, 0].set_ylabel(r"$\log_{10}$ loss")
     _binding_map(figure, axes, binds.unstack(), frames)
@@ -97,7 +94,7 @@ def _largest(steps: pd.DataFrame) -> list[tuple[str, str]]:
     finite = steps[np.isfinite(steps["log10_grad_l2"])]
     order = finite.groupby(["activation", "init"], observed=True)["log10_grad_l2"].max().sort_values(ascending=False)
     first = [key for place, key in enumerate(order.index) if key[0] not in [other[0] for other in order.index[:place]]]
-    return [*first, *(key for key in order.index if key not in first)][:_SHOWN]
+    return [*first, *(key for key in order.index if key not in first)]
 
 
 def _over_steps(ax: Axes, rows: pd.DataFrame, column: str, colour: str) -> None:
@@ -119,7 +116,7 @@ def _binding_map(figure: object, axes: np.ndarray, grid: pd.DataFrame, frames: F
     for ax in axes[2, 1:]:
         ax.remove()
     ax = axes[2, 0]
-    ax.set_position((left.x0, left.y0, right.x1 - left.x0, left.height))
+    ax.set_position((left.x0, left.y0, right.x1 - left.x0, 0.78 * left.height))
     grid = grid.reindex(index=[v for v in frames.values("activation") if v in grid.index], columns=[v for v in frames.values("init") if v in grid.columns])
     words = grid.map(lambda share: "no step" if np.isnan(share) else f"{100 * share:.0f} %")
     heat_map(ax, grid, Normalize(0, 1), words=words, colours="Greys")
@@ -134,10 +131,10 @@ def _limit(runs: pd.DataFrame) -> str:
 
 
 def _claim(clipped: pd.DataFrame, free: pd.DataFrame, steps: pd.DataFrame, binds: pd.Series, depth: int) -> str:
-    shares = [float((runs[runs["depth"] == depth]["status"].isin(("ok", "saturated", "underflow"))).mean()) for runs in (free, clipped) if len(runs)]
+    shares = [float((runs[runs["depth"] == depth]["status"].isin(FINITE)).mean()) for runs in (free, clipped) if len(runs)]
     after = (steps["log10_grad_l2"] + np.log10(steps["clip_scale"])).replace([np.inf, -np.inf], np.nan).max()
     before = steps["log10_grad_l2"].replace([np.inf, -np.inf], np.nan).max()
-    text = f"Clipping brings the largest gradient from 10^{before:.0f} to 10^{after:.1f} and binds on {100 * binds.mean():.0f} % of the steps"
+    text = f"Clipping brings the largest gradient from 10^{before:.0f} to 10^{after:.0f} and binds on {100 * binds.mean():.0f} % of the steps"
     if len(shares) == 2:
         text += f"; {100 * shares[0]:.0f} % of the nets stay finite without it, {100 * shares[1]:.0f} % with it"
-    return text.replace("-", "−") + "."
+    return text.replace("-", "−").replace("10^−0", "1").replace("to 10^0 ", "to 1 ") + "."

@@ -37,6 +37,8 @@ import pandas as pd
 from gradyn.report.frames import Frames, MissingError
 from gradyn.report.rates import interval, rates
 
+# Statuses of runs whose numbers stayed finite to the last step.
+FINITE = ("ok", "saturated", "underflow")
 WELL, LOWEST_LEVEL = 2.0, -3.0
 VERDICTS = ("cures", "helps", "no effect", "worse", "makes the opposite ill")
 OPPOSITE = {"vanishes": "explodes", "explodes": "vanishes"}
@@ -126,7 +128,7 @@ def numbers(frames: Frames, runs: pd.DataFrame) -> pd.DataFrame:
     rows = frames.layers[frames.layers["run_id"].isin(runs["run_id"])]
     largest = rows.groupby("run_id", observed=True)["log10_update_ratio"].max()
     table["largest_update"] = table["run_id"].map(largest)
-    table["finite"] = (table["status"].isin(("ok", "saturated", "underflow"))).astype(float)
+    table["finite"] = table["status"].isin(FINITE).astype(float)
     table["accuracy"] = table["final_accuracy"]
     table["backward_rate_end"] = rates(frames, runs, step=int(rows["step"].max()))["backward_rate"] if len(rows) else math.nan
     return table
@@ -273,8 +275,13 @@ def _explain(kind: str, illness: str, most: str, group: pd.DataFrame) -> str:
         parts.append(f"{len(still)} of {len(group)} nets stay ill: {_culprit(still, illness)}")
     unclear = left[left["cured_state"] == "undecided"]
     if len(unclear):
-        parts.append(f"{len(unclear)} of {len(group)} nets can't be told from well with {int(unclear['seeds'].min())} seeds")
+        parts.append(f"{len(unclear)} of {len(group)} nets can't be told from well with {_seeds(unclear)}")
     return "; ".join(parts)
+
+
+def _seeds(nets: pd.DataFrame) -> str:
+    fewest = int(nets["seeds"].min())
+    return f"{fewest} seed{'s' if fewest != 1 else ''}"
 
 
 def _culprit(still: pd.DataFrame, illness: str) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from gradyn.core import require
-from gradyn.report import by_init, by_layer, clipping, cures_figure, gain_split, maps
+from gradyn.report import by_init, by_layer, clipping, cures_figure, first_look, gain_split, maps, trainable
 from gradyn.report.figure import Draw, Drawn, column
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.style import WIDTHS, Page, styled
@@ -22,6 +22,8 @@ FIGURES: dict[str, Draw] = {
     "cures": cures_figure.draw_table,
     "clipping": clipping.draw,
     "maps": maps.draw,
+    "trainable_depth": trainable.draw,
+    "quick": first_look.draw,
 }
 
 _MADE = ("commit", "engine", "device", "versions", "hardware")

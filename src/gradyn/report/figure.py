@@ -13,7 +13,7 @@ from gradyn.probes import LAYER_COLUMNS, STEP_COLUMNS
 from gradyn.report.frames import Frames
 from gradyn.report.rates import RATE_COLUMNS
 from gradyn.report.style import Page
-from gradyn.store.schema import KEY_COLUMNS, RUN_COLUMNS, SPEC_COLUMNS
+from gradyn.store import KEY_COLUMNS, RUN_COLUMNS, SPEC_COLUMNS
 
 _COLUMNS = {column.name: column for column in (*KEY_COLUMNS, *SPEC_COLUMNS, *RUN_COLUMNS, *LAYER_COLUMNS, *STEP_COLUMNS, *RATE_COLUMNS)}
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from gradyn.report.style import ordered
 from gradyn.store import RUN_COLUMNS, load
@@ -139,13 +141,33 @@ def read(folder: str | Path, planned: int | None = None) -> Frames:
 
     Args:
         folder: `results/<name>`.
-        planned: how many runs the plan has, where the caller knows.
+        planned: how many runs the plan has; what the folder's `config.yaml` says when left out.
 
     Raises:
         ConfigError: no such folder, no finished run in it, or another schema version.
     """
     results = load(folder)
-    return Frames(Path(folder).resolve().name, results.runs, results.steps, results.frame("layers", ["run_id", "step", "layer", *_LAYERS]), planned)
+    return Frames(
+        Path(folder).resolve().name,
+        results.runs,
+        results.steps,
+        results.frame("layers", ["run_id", "step", "layer", *_LAYERS]),
+        planned or _planned(Path(folder)),
+    )
+
+
+def _planned(folder: Path) -> int | None:
+    try:
+        kept = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (FileNotFoundError, yaml.YAMLError):
+        return None
+    if not isinstance(kept, dict):
+        return None
+    # Axes that advance together make fewer runs than their product: the plan's own count comes first.
+    axes, runs = kept.get("axes"), kept.get("runs")
+    if isinstance(runs, int):
+        return runs
+    return math.prod(len(values) for values in axes.values()) if isinstance(axes, dict) else None
 
 
 def _first_setting(runs: pd.DataFrame, parent: str, axis: str) -> pd.Series:
