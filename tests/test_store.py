@@ -168,9 +168,14 @@ def test_narrower_floats_are_widened_exactly(value: Any, folder: Path) -> None:
     assert load(folder).steps["loss"].tolist() == [float(value)] * 2
 
 
-def test_a_null_and_a_nan_differ_in_every_reader(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "values",
+    [[None, np.nan], np.array([None, np.nan], dtype=object), np.ma.masked_array([0.0, np.nan], [True, False])],
+    ids=["list", "objects", "masked"],
+)
+def test_a_null_and_a_nan_differ_in_every_reader(values: Any, folder: Path) -> None:
     found = records(run_ids(1))
-    found["steps"]["accuracy"] = [None, np.nan]
+    found["steps"]["accuracy"] = values
     write_shard(folder, "a", found["layers"], found["steps"], found["runs"])
     path = folder / "steps" / "a.parquet"
     assert load(folder).table("steps")["accuracy"].null_count == 1

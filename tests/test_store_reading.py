@@ -162,12 +162,13 @@ def test_a_cut_off_file_beside_a_committed_run_is_said_with_the_way_out(table: T
 def test_other_peoples_files_are_left_out_aloud_and_left_alone(folder: Path) -> None:
     write(folder, run_ids(1), "a")
     pq.write_table(pa.table({"x": [1]}), folder / "runs" / "theirs.parquet")
+    shutil.copy(folder / "runs" / "theirs.parquet", folder / "layers" / "theirs.parquet")
     (folder / "runs" / "notes.txt").write_text("mine")
     with pytest.warns(UserWarning, match=r"theirs\.parquet was not written by gradyn"):
         assert load(folder).run_ids == set(run_ids(1))
     assert done(folder) == set(run_ids(1))
     assert clean(folder) == ()
-    assert {"runs/theirs.parquet", "runs/notes.txt"} <= everything(folder)
+    assert {"runs/theirs.parquet", "layers/theirs.parquet", "runs/notes.txt"} <= everything(folder)
 
 
 def test_another_schema_version_is_refused_everywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
