@@ -9,12 +9,11 @@ from gradyn.core.component import AbstractComponent, groups, options
 from gradyn.core.errors import ConfigError, require
 from gradyn.core.lanes import LANE, elementwise
 from gradyn.core.random import stream
-from gradyn.core.scaled import SAFE_EXPONENT, Scaled, expand, l2, log2_l2, log2_total, power_of_two, rounded
+from gradyn.core.scaled import Scaled, expand, l2, log2, log2_l2, log2_total, powers_of_two, rounded
 from gradyn.core.source import Source
 
 __all__ = [
     "LANE",
-    "SAFE_EXPONENT",
     "AbstractComponent",
     "Column",
     "ConfigError",
@@ -24,10 +23,11 @@ __all__ = [
     "expand",
     "groups",
     "l2",
+    "log2",
     "log2_l2",
     "log2_total",
     "options",
-    "power_of_two",
+    "powers_of_two",
     "require",
     "rounded",
     "stream",

@@ -73,7 +73,7 @@ class Sigmoid(AbstractActivation):
 
     def pullback(self, upstream: Tensor, h: Tensor, x: Tensor) -> Tensor:
         # Not x * (1 - x): for h >> 1 that cancels to rounding noise, then to 0, while phi' = exp(-h).
-        return torch.sigmoid(-h).mul_(x).mul_(upstream)
+        return (-h).sigmoid_().mul_(x).mul_(upstream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,8 @@ class Tanh(AbstractActivation):
         return torch.tanh(h)
 
     def pullback(self, upstream: Tensor, h: Tensor, x: Tensor) -> Tensor:
-        # Not 1 - x * x: it cancels where |h| >> 1. s(2h) = (1 + tanh h) / 2 cancels only for h << 0, where s(-2|h|) is wanted;
-        # so phi' = 2 (1 + |x|) s(-2|h|), one logistic function.
-        return torch.sigmoid(h.abs().mul_(-2)).mul_(x.abs().add_(1)).mul_(2).mul_(upstream)
+        # Not 1 - x * x: it cancels where |h| >> 1. With s = s(-2|h|) <= 1/2, phi' = 4 s (1 - s) does not.
+        return aten.sigmoid_backward(upstream, h.abs().mul_(-2).sigmoid_()).mul_(4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ class Module(nn.Module):
     def __init__(self, spec: NetSpec, net: Net, row: NDArray[np.float64], dtype: torch.dtype) -> None:
         super().__init__()
         self._spec, self._net, self._calls = spec, net, 0
+        # Real nn.Linear layers, so that a user's hooks and inspectors find what they look for; their numbers come below.
+        linears = {str(layer.index): nn.Linear(layer.fan_in, layer.fan_out, bias=layer.has_vector_bias, dtype=dtype) for layer in net.layers}
+        self.layers = nn.ModuleDict(linears)
         for slot in net.slots:
             kind, index, leaf = slot.name.split(".")
             if not hasattr(self, kind):
@@ -59,7 +62,7 @@ class Module(nn.Module):
         if layer.norm == "branch":
             x = self._norm(own, index, x)
         if layer.has_vector_bias:
-            x = nn.functional.linear(x, weight, own[f"layers.{index}.bias"])
+            x = self.layers[str(index)](x) if layer.norm != "weight" else nn.functional.linear(x, weight, own[f"layers.{index}.bias"])
         else:
             x = nn.functional.linear(x + own[f"fixup.{index}.before"], weight)
             if not layer.closes:

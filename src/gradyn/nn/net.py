@@ -105,7 +105,8 @@ class Net:
             weight, saved = self.norm.forward(weight)
             normalized = weight
         if layer.has_vector_bias:
-            h = torch.baddbmm(parameters[f"layers.{index}.bias"].unsqueeze(1), u, weight.transpose(1, 2))
+            # In place after the product: torch.baddbmm first copies the bias over all rows, which costs more.
+            h = torch.bmm(u, weight.transpose(1, 2)).add_(parameters[f"layers.{index}.bias"].unsqueeze(1))
         else:
             u = u + expand(parameters[f"fixup.{index}.before"], u)
             h = torch.bmm(u, weight.transpose(1, 2))
@@ -166,7 +167,7 @@ class Net:
                 at_output = self._norm_backward(layer.index, parameters, done, at_output, gradients)
             if layer.opens:
                 assert skip is not None
-                at_output = at_output.plus(skip)
+                at_output = (at_output.rescaled() if tracked else at_output).plus(skip)
         return gradients, kept[::-1]
 
     def _branch_scale(self, index: int, parameters: Parameters) -> Tensor:
@@ -202,7 +203,9 @@ class Net:
             assert done.branch is not None
             gradients[f"branches.{layer.index}.scale"] = at_output.with_mantissa((mantissa * done.branch).sum((1, 2)))
         scale = expand(self._branch_scale(layer.index, parameters), mantissa)
-        return at_output.with_mantissa(mantissa * self.skip_scale), at_output.with_mantissa(mantissa * scale)
+        along_skip = at_output.with_mantissa(mantissa * self.skip_scale)
+        # Another factor than 1 may make it a zero, or small: the exponent must say so before the two ways meet again.
+        return along_skip if self.skip_scale == 1 else along_skip.rescaled(), at_output.with_mantissa(mantissa * scale)
 
     def _to_preactivation(self, layer: Layer, parameters: Parameters, done: LayerPass, upstream: Scaled, gradients: dict[str, Scaled]) -> Scaled:
         """dL/dh_l from the cotangent of what leaves the layer's own boxes."""

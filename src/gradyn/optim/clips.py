@@ -12,10 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from gradyn.core import AbstractComponent, Scaled, elementwise, log2_total, rounded
+from gradyn.core import AbstractComponent, Scaled, log2_total, powers_of_two, rounded
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class AbstractClip(AbstractComponent):
 
     group: ClassVar[str] = "clip"
 
-    def log2_factors(self, log2_l2_RP: Tensor, layer_of: Sequence[int]) -> Tensor | None:
+    def log2_factors(self, log2_l2_RP: Floats, layer_of: Sequence[int]) -> Floats | None:
         """Factors by which whole parameters' gradients shrink, log2, [R, P]; None where all are 1. Called once a step.
 
         Args:
@@ -33,13 +37,9 @@ class AbstractClip(AbstractComponent):
         """
         return None
 
-    def limited(self, gradient: Scaled, parameter: Tensor, log2_factor_R: Tensor | None, out: Tensor, *, is_far: bool = True) -> Tensor:
-        """One parameter's gradient as the optimizer takes it, written to `out`. Called for each parameter, every step.
-
-        `is_far` as for `gradyn.core.rounded`.
-        """
-        factor = None if log2_factor_R is None else log2_factor_R.view(-1, *(1,) * (out.dim() - 1))
-        return rounded(gradient, factor, out, is_far=is_far)
+    def limited(self, gradient: Scaled, parameter: Tensor, log2_factor_R: Floats | None, out: Tensor) -> Tensor:
+        """One parameter's gradient as the optimizer takes it, written to `out`. Called for each parameter, every step."""
+        return rounded(gradient, log2_factor_R, out)
 
     @property
     def is_elementwise(self) -> bool:
@@ -65,28 +65,29 @@ class AbstractNormClip(AbstractClip):
         self.require_finite("max_norm", low=0.0, open_low=True)
         self.require_finite("eps", low=0.0)
 
-    def _log2_factor(self, log2_l2: Tensor) -> Tensor:
-        log2_eps = torch.full_like(log2_l2, math.log2(self.eps) if self.eps else -math.inf)
-        return (math.log2(self.max_norm) - elementwise(torch.logaddexp2, log2_l2, log2_eps)).clamp_(max=0.0)
+    def _log2_factor(self, log2_l2_R: Floats) -> Floats:
+        log2_eps = math.log2(self.eps) if self.eps else -math.inf
+        with np.errstate(invalid="ignore"):
+            return np.minimum(math.log2(self.max_norm) - np.logaddexp2(log2_l2_R, log2_eps), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalL2(AbstractNormClip):
     """By the norm of all parameters' gradients together. Pascanu et al. 2013 (arXiv:1211.5063)."""
 
-    def log2_factors(self, log2_l2_RP: Tensor, layer_of: Sequence[int]) -> Tensor:
-        return self._log2_factor(log2_total(log2_l2_RP)).unsqueeze(1).expand_as(log2_l2_RP)
+    def log2_factors(self, log2_l2_RP: Floats, layer_of: Sequence[int]) -> Floats:
+        return np.broadcast_to(self._log2_factor(log2_total(log2_l2_RP))[:, None], log2_l2_RP.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerL2(AbstractNormClip):
     """By the norm of each layer's own gradients (weight, bias and whatever else the layer learns)."""
 
-    def log2_factors(self, log2_l2_RP: Tensor, layer_of: Sequence[int]) -> Tensor:
-        factors = torch.empty_like(log2_l2_RP)
+    def log2_factors(self, log2_l2_RP: Floats, layer_of: Sequence[int]) -> Floats:
+        factors = np.empty_like(log2_l2_RP)
         for layer in sorted(set(layer_of)):
             members = [i for i, other in enumerate(layer_of) if other == layer]
-            factors[:, members] = self._log2_factor(log2_total(log2_l2_RP[:, members])).unsqueeze(1)
+            factors[:, members] = self._log2_factor(log2_total(log2_l2_RP[:, members]))[:, None]
         return factors
 
 
@@ -99,8 +100,8 @@ class Value(AbstractClip):
     def __post_init__(self) -> None:
         self.require_finite("max_value", low=0.0, open_low=True)
 
-    def limited(self, gradient: Scaled, parameter: Tensor, log2_factor_R: Tensor | None, out: Tensor, *, is_far: bool = True) -> Tensor:
-        return rounded(gradient, None, out, is_far=is_far).clamp_(-self.max_value, self.max_value)
+    def limited(self, gradient: Scaled, parameter: Tensor, log2_factor_R: Floats | None, out: Tensor) -> Tensor:
+        return rounded(gradient, None, out).clamp_(-self.max_value, self.max_value)
 
     @property
     def is_elementwise(self) -> bool:
@@ -121,13 +122,12 @@ class Adaptive(AbstractClip):
         self.require_finite("max_ratio", low=0.0, open_low=True)
         self.require_finite("eps", low=0.0, open_low=True)
 
-    def limited(self, gradient: Scaled, parameter: Tensor, log2_factor_R: Tensor | None, out: Tensor, *, is_far: bool = True) -> Tensor:
+    def limited(self, gradient: Scaled, parameter: Tensor, log2_factor_R: Floats | None, out: Tensor) -> Tensor:
         along = (2,) if out.dim() == 3 else tuple(range(1, out.dim()))
         allowed = self.max_ratio * _row_l2(parameter, along).clamp_(min=self.eps)
-        exponent = gradient.exponent.view(-1, *(1,) * (out.dim() - 1))
-        # One logarithm, of the ratio of the mantissas.
-        log2_ratio = elementwise(torch.log2, allowed / _row_l2(gradient.mantissa, along)) - exponent
-        return rounded(gradient, log2_ratio.clamp_(max=0.0), out)
+        # In units of the mantissa: its own size, 2**exponent, or what brings the row's norm to the allowed one.
+        factor = torch.minimum(powers_of_two(gradient.exponent, out), allowed / _row_l2(gradient.mantissa, along))
+        return torch.mul(gradient.mantissa, factor.to(out.dtype), out=out)
 
     @property
     def is_elementwise(self) -> bool:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from gradyn.core import elementwise, l2, log2_l2
+from gradyn.core import elementwise, l2, log2, log2_l2
 from gradyn.nn import AbstractActivation, LayerCotangent, LayerPass, Linear, Net, Parameters
+
+Floats = NDArray[np.float64]
 
 LOG10_2 = math.log10(2.0)
 # Share of max|phi'| below which a unit counts as saturated.
@@ -24,11 +28,11 @@ class Cells:
     """One column of one step.
 
     Args:
-        values_RL: a number a run and layer, float64; anything where there is none.
+        values_RL: a number a run and layer; anything where there is none.
         exist_L: whether the column exists in that layer, by the net's structure; elsewhere the store writes null.
     """
 
-    values_RL: Tensor
+    values_RL: Floats
     exist_L: tuple[bool, ...]
 
 
@@ -37,7 +41,7 @@ def measure_layers(
     parameters: Parameters,
     passes: list[LayerPass],
     cotangents: list[LayerCotangent],
-    log2_gradients: dict[str, Tensor],
+    log2_gradients: dict[str, Floats],
     *,
     with_spectrum: bool,
 ) -> dict[str, Cells]:
@@ -61,43 +65,46 @@ def measure_layers(
     to_rms_L = [math.log10(done.h.shape[1]) - math.log10(done.h.shape[1] * done.h.shape[2]) / 2 for done in passes]
     moments = [_moments(done.x) for done in passes if done.x is not None]
     values: dict[str, Cells] = {
-        "log10_grad_w_l2": Cells(_columns([log2_gradients[f"layers.{layer.index}.weight"] for layer in layers]) * LOG10_2, everywhere),
+        "log10_grad_w_l2": _cells([log2_gradients[f"layers.{layer.index}.weight"] for layer in layers], LOG10_2),
         "log10_grad_b_l2": _cells([log2_gradients.get(f"layers.{layer.index}.bias") for layer in layers], LOG10_2),
-        "log10_delta_rms": Cells(log2_delta_RL * LOG10_2 + log2_delta_RL.new_tensor(to_rms_L), everywhere),
-        "log10_act_rms": Cells(elementwise(torch.log10, _columns([rms for _, _, rms in moments])), everywhere),
-        "act_mean": Cells(_columns([mean for mean, _, _ in moments]), everywhere),
-        "act_std": Cells(_columns([std for _, std, _ in moments]), everywhere),
-        "preact_std": Cells(_columns([_moments(done.h)[1] for done in passes]), everywhere),
-        "weight_l2": Cells(_columns([l2(parameters[f"layers.{layer.index}.weight"]) for layer in layers]), everywhere),
+        "log10_delta_rms": Cells(log2_delta_RL * LOG10_2 + np.array(to_rms_L), everywhere),
+        "log10_act_rms": Cells(log2(_read([rms for _, _, rms in moments])) * LOG10_2, everywhere),
+        "act_mean": Cells(_read([mean for mean, _, _ in moments]), everywhere),
+        "act_std": Cells(_read([std for _, std, _ in moments]), everywhere),
+        "preact_std": Cells(_read([_moments(done.h)[1] for done in passes]), everywhere),
+        "weight_l2": Cells(_read([l2(parameters[f"layers.{layer.index}.weight"]) for layer in layers]), everywhere),
     }
     # The step from layer l to l - 1 stands in layer l's row; layer 1 has none.
     above_first = (False, *everywhere[1:])
-    before_RL = torch.cat([log2_delta_RL[:, :1], log2_delta_RL[:, :-1]], 1)
-    values["log10_gain_weight"] = Cells((log2_pulled_RL - log2_delta_RL) * LOG10_2, above_first)
-    values["log10_gain_derivative"] = Cells((before_RL - log2_pulled_RL) * LOG10_2, above_first)
+    before_RL = np.concatenate([log2_delta_RL[:, :1], log2_delta_RL[:, :-1]], 1)
+    with np.errstate(invalid="ignore"):
+        weight_RL, derivative_RL = log2_pulled_RL - log2_delta_RL, before_RL - log2_pulled_RL
+    values["log10_gain_weight"] = Cells(weight_RL * LOG10_2, above_first)
+    values["log10_gain_derivative"] = Cells(derivative_RL * LOG10_2, above_first)
     slopes = [_slopes(layer.activation, done) for layer, done in zip(layers, passes, strict=True)]
     for place, name in enumerate(("saturated_fraction", "zero_fraction", "zero_derivative_fraction")):
-        values[name] = _cells([None if found is None else found[place] for found in slopes])
+        values[name] = _cells([None if found is None else found[place].cpu().numpy() for found in slopes])
     if with_spectrum:
-        values["weight_spectral"] = Cells(_columns([_spectral(done.weight) for done in passes]), everywhere)
+        values["weight_spectral"] = Cells(_read([_spectral(done.weight) for done in passes]), everywhere)
     return values
 
 
 def log10_update_ratios(net: Net, before: Parameters, after: Parameters) -> Cells:
     """log10 ||W_after - W_before|| / ||W_before|| of every layer; -inf where nothing moved, nan where W was 0."""
     names = [f"layers.{layer.index}.weight" for layer in net.layers]
-    ratios_RL = _columns([l2(after[name] - before[name]) / l2(before[name]) for name in names])
-    return Cells(elementwise(torch.log10, ratios_RL), (True,) * len(names))
+    ratios_RL = _read([l2(after[name] - before[name]) / l2(before[name]) for name in names])
+    return Cells(log2(ratios_RL) * LOG10_2, (True,) * len(names))
 
 
-def _columns(values: list[Tensor]) -> Tensor:
-    return torch.stack(values, 1)
+def _read(values: list[Tensor]) -> Floats:
+    """[R] of each layer to [R, L] on the host."""
+    return torch.stack(values, 1).cpu().numpy()
 
 
-def _cells(values: list[Tensor | None], factor: float = 1.0) -> Cells:
-    present = next((value for value in values if value is not None), None)
-    filled = [torch.zeros(0) if present is None else torch.zeros_like(present) if value is None else value for value in values]
-    return Cells(_columns(filled) * factor, tuple(value is not None for value in values))
+def _cells(values: list[Floats | None], factor: float = 1.0) -> Cells:
+    runs = next((len(value) for value in values if value is not None), 0)
+    filled = [np.zeros(runs) if value is None else value for value in values]
+    return Cells(np.stack(filled, 1) * factor, tuple(value is not None for value in values))
 
 
 def _slopes(activation: AbstractActivation, done: LayerPass) -> tuple[Tensor, Tensor, Tensor] | None:

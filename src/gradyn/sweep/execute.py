@@ -2,8 +2,7 @@
 
 Axes: R runs, B batch, C classes, L layers, P parameters (tensors) of a net, S samples.
 
-The loop has one host read a step (are there newly broken runs, are there exponents out of range); all else stays on the
-device until the pack is done.
+Norms and exponents are read from the device as they arise (a few numbers a layer); everything large stays there.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradyn.core import LANE, SAFE_EXPONENT, Scaled, elementwise, l2, log2_l2, log2_total
+from gradyn.core import LANE, Scaled, l2, log2, log2_l2, log2_total
 from gradyn.nn import Net, Parameters, initial_parameters
 from gradyn.probes import LOG10_2, Cells, log10_update_ratios, measure_layers
 from gradyn.sweep.batches import Batches
@@ -41,10 +40,10 @@ class Records:
 
 @dataclass(slots=True)
 class _Steps:
-    """Device-side results, a list entry a logged step."""
+    """What the steps gave, a list entry a logged step; [R] and [R, L] on the host."""
 
     step_numbers: list[int] = field(default_factory=list)
-    step_values: list[dict[str, Tensor]] = field(default_factory=list)
+    step_values: list[dict[str, NDArray[np.float64]]] = field(default_factory=list)
     layer_numbers: list[int] = field(default_factory=list)
     layer_values: list[dict[str, Cells]] = field(default_factory=list)
 
@@ -128,23 +127,21 @@ def _train(
         )
         if first.penalty.is_active:
             _add_penalty(first, net, parameters, gradients)
-        ordered = [gradients[name] for name in names]
-        log2_l2_RP = log2_l2(ordered)
-        largest_exponent = torch.stack([gradient.exponent for gradient in ordered]).abs().amax()
-        is_far = health.inspect(step, net, passes, loss_R, log2_l2_RP[:, weight_places], largest_exponent > SAFE_EXPONENT)
+        log2_l2_RP = log2_l2([gradients[name] for name in names])
+        health.inspect(step, net, passes, loss_R.cpu().numpy(), log2_l2_RP[:, weight_places])
         before_R = log2_total(log2_l2_RP)
         if is_measured:
             kept.layer_numbers.append(step)
-            by_name = dict(zip(names, log2_l2_RP.unbind(1), strict=True))
+            by_name = dict(zip(names, log2_l2_RP.T, strict=True))
             kept.layer_values.append(measure_layers(net, parameters, passes, cotangents, by_name, with_spectrum=len(kept.layer_numbers) == 1))
         after_R = before_R
         if first.steps:
             log2_factors_RP = first.clip.log2_factors(log2_l2_RP, layer_of)
             for place, name in enumerate(names):
                 factor_R = None if log2_factors_RP is None else log2_factors_RP[:, place]
-                first.clip.limited(gradients[name], parameters[name], factor_R, gradient_views[name], is_far=is_far)
+                first.clip.limited(gradients[name], parameters[name], factor_R, gradient_views[name])
             if first.clip.is_elementwise:
-                after_R = elementwise(torch.log2, l2(gradients_RP))
+                after_R = log2(l2(gradients_RP).cpu().numpy())
             elif log2_factors_RP is not None:
                 after_R = log2_total(log2_l2_RP + log2_factors_RP)
             previous = {name: value.clone() for name, value in parameters.items() if name.startswith("layers.")} if is_measured else None
@@ -154,13 +151,13 @@ def _train(
         if log.steps.includes(step):
             kept.step_numbers.append(step)
             # A gradient of exact zeros is not clipped: -inf minus -inf would be nan.
-            scale_R = torch.where(torch.isneginf(before_R), 1.0, elementwise(torch.exp2, after_R - before_R))
-            kept.step_values.append(
-                {"loss": loss_R.double(), "log10_grad_l2": before_R * LOG10_2, "clip_scale": scale_R}
-            )
+            with np.errstate(invalid="ignore"):
+                scale_R = np.where(np.isneginf(before_R), 1.0, np.exp2(after_R - before_R))
+            values = {"loss": loss_R.double().cpu().numpy(), "log10_grad_l2": before_R * LOG10_2, "clip_scale": scale_R}
             labels_RB = batches.labels(step)
             if labels_RB is not None:
-                kept.step_values[-1]["accuracy"] = (output_RBC.argmax(2) == labels_RB).double().mean(1)
+                values["accuracy"] = (output_RBC.argmax(2) == labels_RB).double().mean(1).cpu().numpy()
+            kept.step_values.append(values)
 
 
 def _dropout_factors(specs: Sequence[RunSpec], net: Net, step: int, like: Tensor) -> dict[int, Tensor]:
@@ -204,7 +201,7 @@ def _records(specs: Sequence[RunSpec], net: Net, kept: _Steps, health: Health, f
     runs, depth = len(specs), len(net.layers)
     steps: Table = _keys(ids, [("step", kept.step_numbers)])
     for name in kept.step_values[0] if kept.step_values else ():
-        steps[name] = torch.stack([values[name] for values in kept.step_values], 1).cpu().numpy().reshape(-1)
+        steps[name] = np.stack([values[name] for values in kept.step_values], 1).reshape(-1)
     layers: Table = _keys(ids, [("step", kept.layer_numbers), ("layer", range(1, depth + 1))])
     for name in dict.fromkeys(name for values in kept.layer_values for name in values):
         layers[name] = _column([values.get(name) for values in kept.layer_values], runs, depth)
@@ -232,5 +229,5 @@ def _column(cells: list[Cells | None], runs: int, depth: int) -> NDArray[np.gene
     values_RTL, missing_TL = np.zeros((runs, len(cells), depth)), np.ones((len(cells), depth), dtype=bool)
     for place, given in enumerate(cells):
         if given is not None and any(given.exist_L):
-            values_RTL[:, place], missing_TL[place] = given.values_RL.cpu().numpy(), ~np.array(given.exist_L)
+            values_RTL[:, place], missing_TL[place] = given.values_RL, ~np.array(given.exist_L)
     return np.ma.masked_array(values_RTL, np.broadcast_to(missing_TL, values_RTL.shape)).reshape(-1)

@@ -14,12 +14,15 @@ The first two outrank the others; the first step at which it was so is kept, wit
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gradyn.core import elementwise
 from gradyn.nn import LayerPass, Linear, Net
 
+Floats = NDArray[np.float64]
 STATUSES = ("ok", "diverged", "overflow", "underflow", "saturated")
 
 
@@ -31,7 +34,7 @@ class Health:
         self.first_bad_step: list[int | None] = [None] * runs
         self.first_bad_layer: list[int | None] = [None] * runs
 
-    def inspect(self, step: int, net: Net, passes: list[LayerPass], loss_R: Tensor, log2_l2_RL: Tensor, is_far: Tensor) -> bool:
+    def inspect(self, step: int, net: Net, passes: list[LayerPass], loss_R: Floats, log2_l2_RL: Floats) -> None:
         """Look at a step, after its backward pass.
 
         Args:
@@ -40,24 +43,16 @@ class Health:
             passes: of the forward pass.
             loss_R: losses.
             log2_l2_RL: log2 of the norm of each layer's weight gradient.
-            is_far: a scalar of the device, to be read with the rest.
-
-        Returns:
-            `is_far`, on the host.
         """
-        is_lost_R = torch.isposinf(log2_l2_RL).any(1) | torch.isnan(log2_l2_RL).any(1) | ~torch.isfinite(loss_R)
-        is_cut_R = torch.isneginf(log2_l2_RL).any(1)
-        # The step's one read from the device.
-        *flags, far = torch.cat([is_lost_R, is_cut_R, is_far.view(1)]).tolist()
-        runs = len(self.status)
-        for run, (is_lost, is_cut) in enumerate(zip(flags[:runs], flags[runs:], strict=True)):
-            if is_lost and self.status[run] not in ("overflow", "diverged"):
-                self._mark(run, "diverged" if step else "overflow", step, self._first_lost(passes, log2_l2_RL, run))
-            elif is_cut and self.status[run] == "ok":
+        is_lost_R = np.isposinf(log2_l2_RL).any(1) | np.isnan(log2_l2_RL).any(1) | ~np.isfinite(loss_R)
+        is_cut_R = np.isneginf(log2_l2_RL).any(1)
+        for run in np.flatnonzero(is_lost_R | is_cut_R).tolist():
+            if is_lost_R[run] and self.status[run] not in ("overflow", "diverged"):
+                self._mark(run, "diverged" if step else "overflow", step, self._first_lost(passes, log2_l2_RL[run], run))
+            elif is_cut_R[run] and self.status[run] == "ok":
                 status, layer = self._first_cut(net, passes, run)
                 if layer is not None:
                     self._mark(run, status, step, layer)
-        return bool(far)
 
     def inspect_end(self, steps: int, is_lost_R: Tensor) -> None:
         """Look at what the last step left: weights or a final loss that are not finite."""
@@ -68,14 +63,14 @@ class Health:
     def _mark(self, run: int, status: str, step: int, layer: int | None) -> None:
         self.status[run], self.first_bad_step[run], self.first_bad_layer[run] = status, step, layer
 
-    def _first_lost(self, passes: list[LayerPass], log2_l2_RL: Tensor, run: int) -> int | None:
+    def _first_lost(self, passes: list[LayerPass], log2_l2_L: Floats, run: int) -> int | None:
         for index, done in enumerate(passes, start=1):
             assert done.x is not None
             if not bool(torch.isfinite(done.x[run]).all() & torch.isfinite(done.h[run]).all()):
                 return index
         # The forward pass is sound: the backward pass was lost where it first met it, coming from the output.
-        lost = torch.isnan(log2_l2_RL[run]) | torch.isposinf(log2_l2_RL[run])
-        return int(lost.nonzero().amax()) + 1 if bool(lost.any()) else None
+        lost = np.flatnonzero(np.isnan(log2_l2_L) | np.isposinf(log2_l2_L))
+        return int(lost.max()) + 1 if len(lost) else None
 
     def _first_cut(self, net: Net, passes: list[LayerPass], run: int) -> tuple[str, int | None]:
         for layer, done in zip(net.layers[:-1], passes, strict=False):

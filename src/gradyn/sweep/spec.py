@@ -61,6 +61,7 @@ class RunSpec:
         for key, low in (("depth", 2), ("width", 1), ("batch_size", 1), ("steps", 0), ("seed", 0)):
             value = getattr(self, key)
             require(type(value) is int and value >= low, key, f"be a whole number >= {low}", value)
+            require(value < 2**63, key, "be below 2**63", value)
         rate = self.learning_rate
         require(type(rate) in (int, float) and math.isfinite(rate) and rate >= 0, "learning_rate", "be a finite number >= 0", rate)
         require(self.dtype in DTYPES, "dtype", f"be one of {', '.join(DTYPES)}", self.dtype)

@@ -1,0 +1,104 @@
+"""Initializers: the variance that they state, isometries, the data-dependent one, and streams that don't depend on depth."""
+
+from __future__ import annotations
+
+import catalogue
+import numpy as np
+import pytest
+import torch
+from runs import make_spec
+
+import gradyn
+from gradyn.core import ConfigError, stream
+from gradyn.nn import Gaussian, HeNormal, LooksLinear, Lsuv, Orthogonal, Relu, Tanh, TorchDefault
+
+# Two-sided z of 5: one false alarm in 1.7 million draws.
+Z = 5.0
+
+
+def assert_variance_is_as_stated(init, rng: np.random.Generator) -> None:
+    for fan_out, fan_in in ((60, 40), (40, 60)):
+        expected = init.variance(fan_out, fan_in)
+        draws = np.stack([init.weight(rng, fan_out, fan_in, layer=2, is_readout=False) for _ in range(20)])
+        # Var of a mean of n squares: kurtosis 3 at most (normal) gives sqrt(2 / n); orthogonal and uniform entries have less.
+        error = expected * np.sqrt(2 / draws.size)
+        assert abs((draws**2).mean() - expected) <= Z * error + 1e-15, f"{init}: mean square {(draws**2).mean():.6g}, stated {expected:.6g}"
+        assert abs(draws.mean()) <= Z * np.sqrt(expected / draws.size) + 1e-15
+
+
+@pytest.mark.parametrize("init", [i for i in catalogue.initializers() if i.variance(4, 4) is not None], ids=repr)
+def test_weights_have_the_stated_variance(init, rng):
+    assert_variance_is_as_stated(init, rng)
+
+
+def test_orthogonal_is_orthogonal_and_its_signs_are_not_lapacks(rng):
+    wide, tall = (Orthogonal(gain=2.0).weight(rng, *shape, layer=2, is_readout=False) for shape in ((5, 9), (9, 5)))
+    assert np.abs(wide @ wide.T - 4 * np.eye(5)).max() < 1e-13
+    assert np.abs(tall.T @ tall - 4 * np.eye(5)).max() < 1e-13
+    # Uniform over the group: the (1, 1) entry is as often positive as negative; LAPACK's own sign rule makes it negative always.
+    signs = np.sign([Orthogonal().weight(rng, 3, 3, layer=2, is_readout=False)[0, 0] for _ in range(400)])
+    assert abs(signs.mean()) < Z / np.sqrt(400)
+
+
+def test_looks_linear_makes_a_relu_net_an_isometry_of_its_input(rng):
+    spec = make_spec(init=LooksLinear(), activation=Relu(), depth=30, width=128, dtype="float64", steps=0)
+    module, batches, _ = gradyn.materialize(spec)
+    x, _ = next(batches)
+    hidden = x
+    for layer in range(1, 30):
+        hidden = torch.relu(module.layers[str(layer)](hidden)).detach()
+        # ||[relu(v); relu(-v)]|| = ||v|| = ||x||: exact but for rounding, about depth * eps.
+        assert float(((hidden.norm(dim=1) - x.norm(dim=1)).abs() / x.norm(dim=1)).max()) < 30 * 64 * 2.2e-16
+
+
+@pytest.mark.parametrize("activation", [Relu(), Tanh()], ids=repr)
+def test_lsuv_reaches_its_variance_in_every_hidden_layer(activation):
+    spec = make_spec(init=Lsuv(tolerance=0.01), activation=activation, depth=12, width=32, dtype="float64", batch_size=128)
+    module, batches, _ = gradyn.materialize(spec)
+    x, _ = next(batches)
+    for layer in range(1, 12):
+        h = module.layers[str(layer)](x).detach()
+        assert abs(float(h.var(correction=0)) - 1) <= 0.01
+        x = activation.forward(h)
+
+
+def test_torch_default_is_torchs(rng):
+    drawn = TorchDefault().weight(rng, 300, 25, layer=2, is_readout=False), TorchDefault().bias(rng, 3000, 25)
+    assert all(np.abs(values).max() <= 0.2 < np.abs(values).max() * 1.02 for values in drawn)
+    reference = torch.nn.Linear(25, 300)
+    assert float(reference.weight.detach().abs().max()) <= 0.2 < float(reference.weight.detach().abs().max()) * 1.02
+
+
+def test_gaussian_draws_biases_of_sigma_b(rng):
+    biases = Gaussian(sigma_b=0.3).bias(rng, 10_000, 5)
+    assert abs(biases.std() - 0.3) < Z * 0.3 / np.sqrt(2 * 10_000)
+
+
+def test_hidden_layers_of_a_deep_net_are_those_of_a_shallower_one_in_every_dtype():
+    deep, shallow, single = (gradyn.materialize(make_spec(depth=d, dtype=t))[0] for d, t in ((9, "float64"), (5, "float64"), (9, "float32")))
+    for layer in ("1", "2", "3", "4"):
+        assert torch.equal(deep.layers[layer].weight, shallow.layers[layer].weight)
+        assert torch.equal(deep.layers[layer].weight.float(), single.layers[layer].weight)
+
+
+def test_streams_differ_in_seed_purpose_and_index():
+    draws = {stream(*key).integers(2**63) for key in ((0, "weight", 1), (1, "weight", 1), (0, "bias", 1), (0, "weight", 2), (0, "weight 1", 0))}
+    assert len(draws) == 5
+    assert stream(3, "weight", 1).integers(2**63) == stream(3, "weight", 1).integers(2**63)
+
+
+@pytest.mark.parametrize(
+    ("build", "line"),
+    [
+        (lambda: make_spec(init=LooksLinear(), width=7), r"width must be even with init=looks_linear; got 7\. Take an even width"),
+        (lambda: Gaussian(sigma_w=float("nan")), r"init\.sigma_w must be a finite number >= 0; got nan"),
+        (lambda: Gaussian(sigma_w=-1.0), r"init\.sigma_w must be a finite number >= 0; got -1\.0"),
+        (lambda: make_spec(depth=1), r"depth must be a whole number >= 2; got 1"),
+        (lambda: make_spec(learning_rate=-0.1), r"learning_rate must be a finite number >= 0; got -0\.1"),
+        (lambda: make_spec(init=HeNormal(), dtype="float8"), r"dtype must be one of float32, float64; got 'float8'"),
+    ],
+)
+def test_bad_values_are_refused_in_one_line(build, line):
+    with pytest.raises(ConfigError, match=line) as caught:
+        build()
+    assert "\n" not in str(caught.value)
