@@ -7,7 +7,7 @@ multiplying by a power of two is exact. Hence: with every intermediate in the no
 the plain one; beyond it, only the tracked one is right.
 
 Exponents live on the host. Reading R maxima back costs less than the dozen tiny kernels that would keep them on the device,
-and where nothing has to be rescaled, nothing is multiplied (docs/decisions/0006-exponents-on-the-host.md).
+and where nothing has to be rescaled, nothing is multiplied (docs/decisions/0004-exponents-on-the-host.md).
 """
 
 from __future__ import annotations
