@@ -82,7 +82,7 @@ def names(node: ast.expr) -> set[str]:
     if dotted is not None:
         return set() if dotted in _CONSTANTS else {dotted}
     inner = node.args if isinstance(node, ast.Call) else [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)]
-    return set().union(*(names(child) for child in inner))  # type: ignore[arg-type]
+    return set[str]().union(*(names(child) for child in inner))
 
 
 def is_name(node: ast.expr) -> bool:
@@ -167,8 +167,8 @@ def _spaced(name: str, first: Number, last: Number, count: int) -> list[Number]:
     if name == "geomspace" and not (first * last > 0):
         raise ValueError("geomspace needs two ends of one sign, neither of them 0")
     with np.errstate(over="ignore"):
-        function = {"linspace": np.linspace, "logspace": np.logspace, "geomspace": np.geomspace}[name]
-        values = [float(value) for value in function(first, last, count)]
+        spaced: dict[str, Callable[..., Any]] = {"linspace": np.linspace, "logspace": np.logspace, "geomspace": np.geomspace}
+        values = [float(value) for value in spaced[name](first, last, count)]
     if not all(math.isfinite(value) for value in values):
         raise ValueError("every value must be finite")
     return list(values)

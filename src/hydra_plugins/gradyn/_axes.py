@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradyn.core import ConfigError, require
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString, ValueType
 
+from gradyn.core import ConfigError, require
 from hydra_plugins.gradyn._arithmetic import as_written, lower, range_values
 
 
@@ -87,7 +87,13 @@ def _axis(parser: OverridesParser, element: str, override: Override, names_group
     is_group = names_group and not isinstance(override.value(), dict)
     if override.is_delete():
         return Axis(key, element, is_group, (override,))
-    require(override.value_type != ValueType.INTERVAL_SWEEP, key, "be a list of values", as_written(override.get_value_string()), "Write linspace(first,last,count).")
+    require(
+        override.value_type != ValueType.INTERVAL_SWEEP,
+        key,
+        "be a list of values",
+        as_written(override.get_value_string()),
+        "Write linspace(first,last,count).",
+    )
     elements = list(override.sweep_iterator()) if override.is_sweep_override() else [override._value]
     is_empty = not elements or (not override.is_sweep_override() and elements == [""])
     if is_empty:

@@ -8,17 +8,17 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gradyn.core import ConfigError
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from gradyn.core import ConfigError
 from hydra_plugins.gradyn._arithmetic import as_written, lower
 from hydra_plugins.gradyn._refusals import Refusals
 from hydra_plugins.gradyn._session import hydra_ready, loader
 
 if TYPE_CHECKING:
-    from gradyn.sweep.plan import Plan
+    from gradyn.sweep import Plan
 
 CONFIG_NAME = "config"
 
@@ -92,7 +92,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     def refuse(message: str) -> NoReturn:
         raise ConfigError(parser.prog, "be given flags that it knows", message, f"{parser.prog} --help lists them.")
 
-    parser.error = refuse  # type: ignore[method-assign]
+    parser.error = refuse
     return parser
 
 

@@ -11,12 +11,12 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from gradyn.core import ConfigError
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from gradyn.core import ConfigError
 from hydra_plugins.gradyn._axes import Axis
 from hydra_plugins.gradyn._mentions import closure, mentions
 from hydra_plugins.gradyn._parts import Parts
@@ -106,7 +106,7 @@ class Jobs:
         tied = [(axis, choice) for axis, choice in settings if self._ties.is_tie(axis, choice.value())]
         ConfigLoaderImpl._apply_overrides_to_config([choice for entry in settings if entry not in tied for choice in entry[1:]], config)
         self._ties.resolve(config, tied)
-        if key not in config.keys():
+        if key not in list(config):  # `key in config` is False for a value that is missing (`???`)
             return ABSENT
         try:
             value = config[key]

@@ -15,12 +15,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gradyn.core import require
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import IConfigRepository
 from hydra.core.default_element import GroupDefault, ResultDefault
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from gradyn.core import require
 from hydra_plugins.gradyn._axes import Axis
 
 
@@ -29,18 +30,25 @@ class Parts:
 
     Args:
         loader: Hydra's.
+        repository: the files that it reads.
         config_name: the primary config.
         hydra_overrides: overrides of Hydra's own settings, the same for all jobs.
         axes: all axes; those of groups are looked at here.
         by_option: None: by option where proven; False: by combination anyway.
     """
 
-    def __init__(self, loader: ConfigLoaderImpl, config_name: str, hydra_overrides: list[str], axes: Sequence[Axis], by_option: bool | None = None) -> None:
-        self._loader, self._config_name, self._hydra_overrides = loader, config_name, hydra_overrides
+    def __init__(
+        self,
+        loader: ConfigLoaderImpl,
+        repository: IConfigRepository,
+        config_name: str,
+        hydra_overrides: list[str],
+        axes: Sequence[Axis],
+        by_option: bool | None = None,
+    ) -> None:
+        self._loader, self._repository, self._config_name, self._hydra_overrides = loader, repository, config_name, hydra_overrides
         self._axes = [axis for axis in axes if axis.is_group]
         self.swept = [axis for axis in self._axes if axis.is_swept]
-        # With the folders that the primary config or the command line add to the search path.
-        self._repository = loader._parse_overrides_and_create_caching_repo(config_name, hydra_overrides)[1]
         obstacle = self._obstacle() if by_option is None and self.swept else None
         self.is_by_option = by_option is not False and obstacle is None
         self.composed: dict[tuple[int, ...], DictConfig] = {}
@@ -77,7 +85,13 @@ class Parts:
         if self._grid is None:
             self._grid = grid
         for axis in self.swept:
-            require(grid == self._grid, axis.key, "be one option a command, as its options bring grids of their own", ",".join(map(str, axis.values)), "Run one command for each.")
+            require(
+                grid == self._grid,
+                axis.key,
+                "be one option a command, as its options bring grids of their own",
+                ",".join(map(str, axis.values)),
+                "Run one command for each.",
+            )
         OmegaConf.set_struct(config, False)
         del config["hydra"]
         OmegaConf.set_struct(config, True)
@@ -117,8 +131,6 @@ class Parts:
     def _obstacle_of(self, axis: Axis, defaults: Sequence[ResultDefault]) -> str | None:
         if axis.element != axis.key or "/" in axis.key:
             return f"{axis.element} is not a plain group at the top"
-        if [entry.package for entry in defaults if entry.override_key == axis.key] != [axis.key]:
-            return f"{axis.key} is not chosen in one place, for its own package"
         for value in axis.values:
             if not isinstance(value, str):
                 return f"{axis.key}={value} is not one option"
@@ -129,6 +141,8 @@ class Parts:
                 return f"{axis.key}={value} has a defaults list of its own"
             if loaded.header["package"] not in (None, axis.key):
                 return f"{axis.key}={value} writes outside its own group"
+        if [entry.package for entry in defaults if entry.override_key == axis.key] != [axis.key]:
+            return f"{axis.key} is not chosen in one place, for its own package"
         return None
 
     def _defaults_of(self, path: str | None) -> Sequence[Any]:
@@ -145,8 +159,8 @@ def _cut(config: DictConfig, keys: set[str] | None) -> DictConfig:
     if keys is None:
         return copy.deepcopy(config)
     cut = OmegaConf.create({})
-    for key in config.keys():
-        # Not `key in config`, which is False for a value that is still missing (`???`). Assigning a node copies it.
+    for key in config:
+        # Assigning a node copies it.
         if key in keys:
             cut[key] = config._get_node(key)
     OmegaConf.set_struct(cut, True)

@@ -8,20 +8,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gradyn.core import ConfigError, require
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from gradyn.core import require
 from hydra_plugins.gradyn._arithmetic import lower
 from hydra_plugins.gradyn._axes import Axis, parse_axes, zipped
 from hydra_plugins.gradyn._jobs import Jobs
 from hydra_plugins.gradyn._mentions import EVERYTHING, reads_hydra
 from hydra_plugins.gradyn._parts import Parts
 from hydra_plugins.gradyn._refusals import Refusals
-from hydra_plugins.gradyn._session import hydra_ready, loader as make_loader
+from hydra_plugins.gradyn._session import hydra_ready
+from hydra_plugins.gradyn._session import loader as make_loader
 from hydra_plugins.gradyn._ties import Ties, whole_if_needed
 
+_NO_HYDRA = "not depend on how Hydra was started"
 # Keys that belong to the command, not to a run.
 _COMMAND = ("name", "results", "device", "log", "first")
 
@@ -34,10 +36,21 @@ def plan(overrides: Sequence[str], config_dir: str | Path | None = None, config_
             lines = [lower(line) for line in overrides]
             config = loader.load_configuration(config_name, lines, run_mode=RunMode.MULTIRUN)
             sweeper = config.hydra.sweeper
-            grid, pairs = (OmegaConf.to_container(sweeper[key], resolve=True) if OmegaConf.is_config(sweeper[key]) else sweeper[key] for key in ("params", "zip"))
-            # Unresolved: `width=${depth}` belongs to the jobs, not to Hydra's node.
-            task, own = (OmegaConf.to_container(config.hydra.overrides[key], resolve=False) for key in ("task", "hydra"))
-            return plan_from(loader, config_name, own, task, grid, pairs)
+            own, task = given_to(config)
+            return plan_from(loader, config_name, own, task, plain(sweeper.params), plain(sweeper.zip))
+
+
+def plain(value: Any) -> Any:
+    """A value of the config without OmegaConf's containers, resolved."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def given_to(config: DictConfig) -> tuple[list[str], list[str]]:
+    """The overrides that Hydra sorted: of its own settings, and all others. As text: `width=${depth}` belongs to the jobs."""
+    own, task = (OmegaConf.to_container(config.hydra.overrides[key], resolve=False) for key in ("hydra", "task"))
+    assert isinstance(own, list)
+    assert isinstance(task, list)
+    return own, task
 
 
 def plan_from(loader: Any, config_name: str, hydra_overrides: list[str], arguments: Sequence[str], grid: Any, pairs: Any) -> Any:
@@ -69,19 +82,20 @@ def jobs_from(
     by_option: bool | None = None,
 ) -> tuple[Jobs, list[Axis], str]:
     """All jobs, their axes, and the note on how they were composed."""
-
-    def is_group(key: str) -> bool:
-        return bool(loader.get_group_options(key, results_filter=None, config_name=config_name, overrides=hydra_overrides))
-
-    axes = parse_axes(loader, grid, arguments, is_group)
+    # With the folders that the primary config or the command line add to the search path.
+    repository = loader._parse_overrides_and_create_caching_repo(config_name, hydra_overrides)[1]
+    axes = parse_axes(loader, grid, arguments, repository.group_exists)
     for axis in axes:
         is_free = not axis.is_swept or axis.top not in (*_COMMAND, "exec") or axis.key == "exec.backward"
         require(is_free, axis.key, "be one value a command, as no number of a run depends on it", ",".join(map(str, axis.values)), "Run one command for each.")
-    parts = Parts(loader, config_name, hydra_overrides, axes, by_option)
+    parts = Parts(loader, repository, config_name, hydra_overrides, axes, by_option)
     for config in parts.composed.values():
         for key, value in OmegaConf.to_container(config, resolve=False).items():  # type: ignore[union-attr]
             text = reads_hydra(value)
-            require(text is None, str(key), "not depend on how Hydra was started", text, "Write the value itself.")
+            require(text is None, str(key), _NO_HYDRA, text, "Write the value itself.")
+    for axis in axes:
+        text = reads_hydra(list(axis.values))
+        require(text is None, axis.key, _NO_HYDRA, text, "Write the value itself.")
     ties = Ties(parts.composed.values())
     axes = [_settled(axis, ties) for axis in axes]
     return Jobs(parts, axes, zipped(axes, pairs), ties), axes, parts.note
@@ -98,13 +112,12 @@ def _settled(axis: Axis, ties: Ties) -> Axis:
 
 def _plan_of(jobs: Jobs, axes: Sequence[Axis], note: str) -> Any:
     # Here, not above: torch comes with it, and Hydra imports this folder for tab completion too.
-    from gradyn.sweep.plan import Execution, Log, Plan
-
+    from gradyn.sweep import Execution, Log, Plan
     from hydra_plugins.gradyn._specs import Specs
 
     specs = Specs()
-    plain = next(jobs.values(lambda _, value: value))
-    _require_read(jobs, specs.keys, plain)
+    first_job = next(jobs.values(lambda _, value: value))
+    _require_read(jobs, specs.keys, first_job)
     runs: dict[tuple[Any, ...], Any] = {}
     command: dict[str, Any] = {}
     for job in jobs.values(specs.value):
@@ -125,16 +138,16 @@ def _plan_of(jobs: Jobs, axes: Sequence[Axis], note: str) -> Any:
         axes={axis.element: axis.values for axis in axes if axis.is_swept},
         notes=tuple(notes),
         first=_first(command["first"]),
-        config=OmegaConf.to_yaml(OmegaConf.create({"config": plain, "axes": {axis.element: list(axis.values) for axis in axes if axis.is_swept}})),
+        config=OmegaConf.to_yaml(OmegaConf.create({"config": first_job, "axes": {axis.element: list(axis.values) for axis in axes if axis.is_swept}})),
     )
 
 
-def _require_read(jobs: Jobs, needed: set[str], plain: dict[str, Any]) -> None:
+def _require_read(jobs: Jobs, needed: set[str], job: dict[str, Any]) -> None:
     """Refuse top-level keys that nothing reads: a typo behind a `+`."""
     read = set().union(*(keys for keys in jobs.reads.values()))
     for key in jobs.reads:
         is_read = key in needed or key in _COMMAND or key in read or EVERYTHING in read
-        require(is_read, key, "be a key that a run reads", plain.get(key), "No value reads it; correct or drop it.")
+        require(is_read, key, "be a key that a run reads", job.get(key), "No value reads it; correct or drop it.")
 
 
 def _name(name: Any) -> str:
@@ -170,4 +183,3 @@ def _exponents(axes: Sequence[Axis]) -> list[str]:
         for axis in axes
         if axis.is_spaced and "logspace" in axis.text
     ]
-

@@ -7,8 +7,7 @@ from difflib import get_close_matches
 from types import TracebackType
 from typing import Any
 
-import yaml
-from gradyn.core import ConfigError
+import yaml  # type: ignore[import-untyped]
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -16,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gradyn.core import ConfigError
 from hydra_plugins.gradyn._arithmetic import as_written, lower
 
 
@@ -44,7 +44,9 @@ class Refusals:
     def _said(self, error: Exception) -> ConfigError:
         if isinstance(error, OverrideParseException):
             key, _, value = error.override.partition("=")
-            return ConfigError(key, "follow Hydra's grammar: key=value, key=a,b or key=range(5)", value, "Put the whole in single quotes where it has spaces or brackets.")
+            return ConfigError(
+                key, "follow Hydra's grammar: key=value, key=a,b or key=range(5)", value, "Put the whole in single quotes where it has spaces or brackets."
+            )
         if isinstance(error, yaml.YAMLError):
             return _said_of_yaml(error)
         if isinstance(error.__cause__, yaml.YAMLError):
@@ -144,8 +146,8 @@ class Refusals:
             loaded = self._loader.repository.load_config(f"{group}/{option}")
         except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError):
             return []
-        config = getattr(loaded, "config", None)
-        return [str(key) for key in config if key not in ("_target_", "defaults")] if OmegaConf.is_dict(config) else []
+        keys = loaded.config.keys() if loaded is not None and OmegaConf.is_dict(loaded.config) else []
+        return [str(key) for key in keys if key not in ("_target_", "defaults")]
 
 
 def lacks(group: str, field: str, value: Any, having: Sequence[str], lacking: Sequence[str]) -> ConfigError:
@@ -153,7 +155,10 @@ def lacks(group: str, field: str, value: Any, having: Sequence[str], lacking: Se
     all_of_them = ",".join([*having, *lacking])
     first, second = f"{group}={','.join(having)} '{group}.{field}={value}'", f"{group}={','.join(lacking)}"
     return ConfigError(
-        f"{group}.{field}", f"be a field of every option of {group}={all_of_them}, and {', '.join(lacking)} has no {field}", value, f"Use two commands: one with {first}, one with {second}."
+        f"{group}.{field}",
+        f"be a field of every option of {group}={all_of_them}, and {', '.join(lacking)} has no {field}",
+        value,
+        f"Use two commands: one with {first}, one with {second}.",
     )
 
 

@@ -7,10 +7,10 @@ import typing
 from difflib import get_close_matches
 from typing import Any
 
-from gradyn.core import AbstractComponent, ConfigError, require
-from gradyn.core.component import option_name
-from gradyn.sweep.spec import RunSpec
 from hydra.utils import get_class
+
+from gradyn.core import AbstractComponent, ConfigError, options, require
+from gradyn.sweep import RunSpec
 
 TARGET = "_target_"
 
@@ -70,9 +70,12 @@ class Specs:
             if key == TARGET:
                 continue
             if key not in known:
-                raise unknown_field(group, key, setting, option_name(cls), known)
+                raise unknown_field(group, key, setting, self._option(group, cls), known)
             settings[key] = _typed(setting, hints[key])
         return cls(**settings)
+
+    def _option(self, group: str, cls: type[AbstractComponent]) -> str:
+        return next((name for name, other in options(self._groups[group]).items() if other is cls), cls.__name__)
 
     def _class(self, group: str, target: str) -> type[AbstractComponent]:
         base = self._groups[group]
@@ -82,7 +85,7 @@ class Specs:
         except Exception as error:  # whatever importing somebody's module raises belongs in the one line
             cause = " ".join(str(error.__cause__ or error).split())
             raise ConfigError(f"{group}.{TARGET}", "be a class that can be imported", target, f"{cause}.") from error
-        require(issubclass(cls, base) and dataclasses.is_dataclass(cls), f"{group}.{TARGET}", f"be a {group}", target, fix)
+        require(issubclass(cls, base) and dataclasses.is_dataclass(cls), f"{group}.{TARGET}", f"be a class of the group {group}", target, fix)
         return cls
 
 

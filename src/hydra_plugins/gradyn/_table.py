@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradyn.sweep.plan import Plan
+    from gradyn.sweep import Plan
 
 # Values of an axis that fit on a line of a terminal.
 _SHOWN = 12

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from gradyn.core import ConfigError
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gradyn.core import ConfigError
 from hydra_plugins.gradyn._arithmetic import Number, evaluate, is_name, names, parse
 from hydra_plugins.gradyn._axes import Axis
 
@@ -78,7 +78,7 @@ class Ties:
         found: list[str] = []
         for config in self._configs[:1]:
             for top, value in OmegaConf.to_container(config, resolve=False).items():  # type: ignore[union-attr]
-                inner = {f"{top}.{key}": entry for key, entry in value.items()} if isinstance(value, dict) else {str(top): value}
+                inner = {f"{top!s}.{key!s}": entry for key, entry in value.items()} if isinstance(value, dict) else {str(top): value}
                 found += [key for key, entry in inner.items() if isinstance(entry, (int, float)) and not isinstance(entry, bool)]
         return found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradyn.sweep.plan import Plan
+    from gradyn.sweep import Plan
 
 
 def plan(overrides: Sequence[str], config_dir: str | Path | None = None, config_name: str = "config") -> Plan:

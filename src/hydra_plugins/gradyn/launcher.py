@@ -12,7 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from gradyn.sweep.plan import Plan
+    from gradyn.sweep import Plan
 
 
 # A plain mapping: Hydra's scan executes this module before it is in sys.modules, where a dataclass would look up its own.
@@ -35,6 +35,6 @@ class LocalLauncher(Launcher):
 
     def launch_plan(self, plan: Plan) -> int:
         """Carry out the plan; returns the exit code."""
-        from gradyn.sweep.launch import launch
+        from gradyn.sweep import launch
 
         return launch(plan)

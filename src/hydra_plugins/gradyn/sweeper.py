@@ -8,8 +8,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
-
+from omegaconf import DictConfig
 
 # params: the grid, as overrides by key (`depth: 2,4,8`); the command line replaces an axis by its key.
 # zip: lists of swept keys that advance together (`[[depth, width]]`) instead of being crossed.
@@ -38,13 +37,11 @@ class GradynSweeper(Sweeper):
         Raises:
             ConfigError: the overrides can't be run.
         """
-        from hydra_plugins.gradyn._planner import plan_from
+        from hydra_plugins.gradyn._planner import given_to, plain, plan_from
         from hydra_plugins.gradyn._table import lines, stored
 
-        grid = OmegaConf.to_container(self.params, resolve=True) if OmegaConf.is_config(self.params) else self.params
-        zipped = OmegaConf.to_container(self.zip, resolve=True) if OmegaConf.is_config(self.zip) else self.zip
-        hydra_overrides = OmegaConf.to_container(self.config.hydra.overrides.hydra, resolve=False)
-        made = plan_from(self.loader, self.config.hydra.job.config_name, hydra_overrides, arguments, grid, zipped)
+        own, _ = given_to(self.config)
+        made = plan_from(self.loader, self.config.hydra.job.config_name, own, arguments, plain(self.params), plain(self.zip))
         for line in lines(made, stored(made)):
             sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
