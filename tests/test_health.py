@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from runs import make_spec
 
 from gradyn.nn import BatchNorm, Fixup, HeNormal, Large, LayerNorm, Linear, Rezero, Sigmoid, Small, Tanh
 from gradyn.optim import GlobalL2
 from gradyn.sweep import Log, RunSpec, Schedule, execute
+from runs import make_spec
 
 EVERY_STEP = Log(Schedule(None), Schedule(None))
 

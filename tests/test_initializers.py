@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import catalogue
 import numpy as np
 import pytest
 import torch
-from runs import make_spec
 
+import catalogue
 import gradyn
 from gradyn.core import ConfigError, stream
 from gradyn.nn import Gaussian, HeNormal, LooksLinear, Lsuv, Orthogonal, Relu, Tanh, TorchDefault
+from runs import make_spec
 
 # Two-sided z of 5: one false alarm in 1.7 million draws.
 Z = 5.0

@@ -5,19 +5,19 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-import catalogue
 import numpy as np
 import pytest
 import torch
-from oracles import plain_loop
-from runs import make_spec
 
+import catalogue
 import gradyn
 from gradyn.core import elementwise
 from gradyn.data import Gaussian, Teacher
 from gradyn.nn import BatchNorm, Fixup, HeNormal, Identity, LayerNorm, Linear, Net, Orthogonal, Relu, Tanh, TorchDefault
 from gradyn.optim import CrossEntropy, GlobalL2
 from gradyn.sweep import Log, RunSpec, Schedule, execute
+from oracles import plain_loop
+from runs import make_spec
 
 EVERY_STEP = Log(Schedule(None), Schedule(None))
 # Two float64 programs that order their sums differently: each of depth * steps layers of passes adds some tens of roundings,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from catalogue import activations, losses, norms, penalties
 from torch import Tensor
 
+from catalogue import activations, losses, norms, penalties
 from gradyn.nn import AbstractActivation, AbstractNorm
 from gradyn.optim import AbstractLoss, AbstractPenalty
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from runs import ACTIVATIONS, make_spec
 
 from gradyn.core import groups, options
 from gradyn.data import Gaussian
 from gradyn.nn import BatchNorm, Identity, Inverted, LayerNorm, Lsuv, Orthogonal, Small, Tanh
-from gradyn.optim import Adaptive, Adam, Cotangent, GlobalL2, Mse
+from gradyn.optim import Adam, Adaptive, Cotangent, GlobalL2, Mse
 from gradyn.sweep import Log, RunSpec, Schedule, execute, pack
+from runs import ACTIVATIONS, make_spec
 
 EVERY_STEP = Log(Schedule(None), Schedule(None))
 # Batch and width whose product is no multiple of a vector register, and the default.

@@ -1,8 +1,8 @@
 """gradyn: an experiment harness for gradient dynamics in deep networks.
 
-    gradyn.plan(["depth=2,4", "activation=tanh"])   the runs of a command, as specs
-    gradyn.materialize(spec)                         one of them as an ordinary torch module, its batches and its loss
-    gradyn.load("results/quick")                     what a sweep wrote, as pandas frames
+gradyn.plan(["depth=2,4", "activation=tanh"])   the runs of a command, as specs
+gradyn.materialize(spec)                         one of them as an ordinary torch module, its batches and its loss
+gradyn.load("results/quick")                     what a sweep wrote, as pandas frames
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ configs are.
 """
 
 from gradyn.core.columns import Column
-from gradyn.core.component import AbstractComponent, groups, options
+from gradyn.core.component import AbstractComponent, groups, option_name, options
+from gradyn.core.configs import packaged
 from gradyn.core.errors import ConfigError, require
 from gradyn.core.lanes import LANE, elementwise
 from gradyn.core.random import stream
@@ -26,7 +27,9 @@ __all__ = [
     "log2",
     "log2_l2",
     "log2_total",
+    "option_name",
     "options",
+    "packaged",
     "powers_of_two",
     "require",
     "rounded",

@@ -95,7 +95,7 @@ def log2_l2(tensors: Sequence[Scaled]) -> Floats:
 
 
 def log2(values: Floats) -> Floats:
-    """log2 with log2(0) = -inf, without a warning."""
+    """Base-2 logarithm, -inf for 0 without a warning."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.log2(values)
 

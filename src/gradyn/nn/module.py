@@ -6,6 +6,8 @@ step 0. Forward formulas are the components'; every derivative is torch's own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -54,7 +56,7 @@ class Module(nn.Module):
             x = self._layer(own, layer, x, skip, step)
         return x
 
-    def _layer(self, own: dict[str, Tensor], layer: Layer, x: Tensor, skip: Tensor, step: int) -> Tensor:
+    def _layer(self, own: Mapping[str, Tensor], layer: Layer, x: Tensor, skip: Tensor, step: int) -> Tensor:
         index, spec = layer.index, self._spec
         weight = own[f"layers.{index}.weight"]
         if layer.norm == "weight":
@@ -82,7 +84,7 @@ class Module(nn.Module):
                 x = x + own[f"fixup.{index}.after"]
         return x
 
-    def _norm(self, own: dict[str, Tensor], index: int, t: Tensor) -> Tensor:
+    def _norm(self, own: Mapping[str, Tensor], index: int, t: Tensor) -> Tensor:
         normalized = self._spec.norm.normalize(t.unsqueeze(0))[0]
         if not self._spec.norm.has_affine:
             return normalized

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gradyn.nn.architecture import Layer, NetSpec, Slot, blocks, layers, slots
 from gradyn.core import Scaled, elementwise, expand
+from gradyn.nn.architecture import Layer, NetSpec, Slot, blocks, layers, slots
 
 Parameters = dict[str, Tensor]
 
@@ -192,9 +192,7 @@ class Net:
             mantissa = mantissa * parameters[f"norms.{index}.weight"].unsqueeze(1)
         return upstream.with_mantissa(self.norm.pullback(mantissa, done.normalized, done.saved))
 
-    def _split(
-        self, layer: Layer, parameters: Parameters, done: LayerPass, at_output: Scaled, gradients: dict[str, Scaled]
-    ) -> tuple[Scaled, Scaled]:
+    def _split(self, layer: Layer, parameters: Parameters, done: LayerPass, at_output: Scaled, gradients: dict[str, Scaled]) -> tuple[Scaled, Scaled]:
         """The cotangent's two ways where a block closes: (along the skip, into the branch)."""
         mantissa = at_output.mantissa
         if not layer.has_vector_bias:

@@ -119,7 +119,13 @@ class BatchNorm(AbstractActivationNorm):
 
     def check(self, spec: Any) -> None:
         AbstractActivationNorm.check(self, spec)
-        require(spec.batch_size >= 2, "batch_size", "be at least 2 with norm=batch", spec.batch_size, "A batch of one has no variance; raise it, or take norm=layer.")
+        require(
+            spec.batch_size >= 2,
+            "batch_size",
+            "be at least 2 with norm=batch",
+            spec.batch_size,
+            "A batch of one has no variance; take norm=layer.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

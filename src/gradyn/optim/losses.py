@@ -35,7 +35,7 @@ class AbstractLoss(AbstractComponent):
 
     def cotangent(self, output: Tensor, y: Tensor) -> Tensor:
         """d L / d output, [R, B, C]."""
-        loss, pullback = torch.func.vjp(lambda o: self.per_sample(o, y), output)
+        loss, pullback = torch.func.vjp(lambda o: self.per_sample(o, y), output)[:2]
         return pullback(torch.full_like(loss, 1 / output.shape[-2]))[0]
 
 

@@ -26,7 +26,7 @@ class AbstractPenalty(AbstractComponent):
 
     def gradient(self, w_RNM: Tensor) -> Tensor:
         """d value / d w, [R, N, M]."""
-        value_R, pullback = torch.func.vjp(self.value, w_RNM)
+        value_R, pullback = torch.func.vjp(self.value, w_RNM)[:2]
         return pullback(torch.ones_like(value_R))[0]
 
     @property

@@ -3,4 +3,4 @@
 from gradyn.probes.columns import LAYER_COLUMNS, STEP_COLUMNS
 from gradyn.probes.layers import LOG10_2, Cells, log10_update_ratios, measure_layers
 
-__all__ = ["LAYER_COLUMNS", "Cells", "LOG10_2", "STEP_COLUMNS", "log10_update_ratios", "measure_layers"]
+__all__ = ["LAYER_COLUMNS", "LOG10_2", "STEP_COLUMNS", "Cells", "log10_update_ratios", "measure_layers"]

@@ -47,7 +47,12 @@ LAYER_COLUMNS: tuple[Column, ...] = (
     ),
     _layer("weight_l2", "weight", r"$\|W_l\|_F$", "Frobenius norm of W_l"),
     _layer("weight_spectral", "weight", r"$\|W_l\|_2$", "largest singular value of W_l as multiplied; at the first measured step, null after"),
-    _layer("log10_update_ratio", "log10 of a ratio", r"$\log_{10}\,\|\Delta W_l\|/\|W_l\|$", "log10 of ||W_after - W_before|| / ||W_before||; null where no step is taken"),
+    _layer(
+        "log10_update_ratio",
+        "log10 of a ratio",
+        r"$\log_{10}\,\|\Delta W_l\|/\|W_l\|$",
+        "log10 of ||W_after - W_before|| / ||W_before||; null with steps=0",
+    ),
 )
 
 STEP_COLUMNS: tuple[Column, ...] = (

@@ -5,7 +5,7 @@ program; a shard is what a worker commits at once.
 """
 
 from gradyn.sweep.execute import Records, execute
-from gradyn.sweep.launch import launch
+from gradyn.sweep.launch import check_device, launch
 from gradyn.sweep.materialize import Materialized, materialize
 from gradyn.sweep.pack import pack, structure
 from gradyn.sweep.plan import Execution, Log, Plan, Schedule
@@ -20,6 +20,7 @@ __all__ = [
     "Records",
     "RunSpec",
     "Schedule",
+    "check_device",
     "execute",
     "launch",
     "materialize",

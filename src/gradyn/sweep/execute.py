@@ -81,8 +81,11 @@ def execute(specs: Sequence[RunSpec], log: Log, device: str = "cpu") -> Records:
 
 @contextmanager
 def _flushing(wanted: bool) -> Iterator[None]:
-    """Flush subnormals to zero meanwhile: they cost up to twenty times a normal number's time, and the tracked exponent keeps
-    every norm out of their reach. Not for plain runs, which show what a framework without flushing sees."""
+    """Flush subnormals to zero meanwhile.
+
+    They cost up to twenty times a normal number's time, and the tracked exponent keeps every norm out of their reach. Not for
+    plain runs, which show what a framework without flushing sees.
+    """
     torch.set_flush_denormal(wanted)
     try:
         yield
@@ -104,9 +107,7 @@ def _initial(specs: Sequence[RunSpec], net: Net, batches: Batches, dtype: torch.
     return flat_RP
 
 
-def _train(
-    specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Parameters, batches: Batches, health: Health, kept: _Steps, log: Log
-) -> None:
+def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Parameters, batches: Batches, health: Health, kept: _Steps, log: Log) -> None:
     first = specs[0]
     names, layer_of = [slot.name for slot in net.slots], [slot.layer for slot in net.slots]
     weight_places = [names.index(f"layers.{layer.index}.weight") for layer in net.layers]
@@ -122,9 +123,7 @@ def _train(
         output_RBC = passes[-1].x
         assert output_RBC is not None
         loss_R = first.loss.mean(output_RBC, y)
-        gradients, cotangents = net.backward(
-            parameters, passes, first.loss.cotangent(output_RBC, y), tracked=first.backward == "tracked", keep=is_measured
-        )
+        gradients, cotangents = net.backward(parameters, passes, first.loss.cotangent(output_RBC, y), tracked=first.backward == "tracked", keep=is_measured)
         if first.penalty.is_active:
             _add_penalty(first, net, parameters, gradients)
         log2_l2_RP = log2_l2([gradients[name] for name in names])

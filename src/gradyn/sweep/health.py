@@ -44,8 +44,8 @@ class Health:
             loss_R: losses.
             log2_l2_RL: log2 of the norm of each layer's weight gradient.
         """
-        is_lost_R = np.isposinf(log2_l2_RL).any(1) | np.isnan(log2_l2_RL).any(1) | ~np.isfinite(loss_R)
-        is_cut_R = np.isneginf(log2_l2_RL).any(1)
+        is_lost_R: NDArray[np.bool_] = np.any(np.isposinf(log2_l2_RL) | np.isnan(log2_l2_RL), axis=1) | ~np.isfinite(loss_R)
+        is_cut_R: NDArray[np.bool_] = np.any(np.isneginf(log2_l2_RL), axis=1)
         for run in np.flatnonzero(is_lost_R | is_cut_R).tolist():
             if is_lost_R[run] and self.status[run] not in ("overflow", "diverged"):
                 self._mark(run, "diverged" if step else "overflow", step, self._first_lost(passes, log2_l2_RL[run], run))

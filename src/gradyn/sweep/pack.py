@@ -6,7 +6,7 @@ What a pack holds depends on the plan, what a run gives does not: stacked, alone
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 from gradyn.sweep.spec import RunSpec
@@ -25,7 +25,8 @@ _LARGEST_STACK = 16
 def structure(spec: RunSpec) -> tuple[Any, ...]:
     """What runs must share to be stacked: everything but the run-axis fields and the data's seed."""
     parts = (getattr(spec, field.name) for field in fields(spec) if field.name not in (*ALONG_THE_RUN_AXIS, "data"))
-    return (*parts, replace(spec.data, seed=0), spec.init.calibration is not None)
+    data = tuple((key, value) for key, value in spec.data.settings.items() if key != "seed")
+    return (*parts, type(spec.data), data)
 
 
 def stack_size(spec: RunSpec) -> int:

@@ -15,6 +15,7 @@ from gradyn.sweep.plan import Plan
 
 # Without a terminal a bar is noise: one line at most this often.
 _SECONDS_BETWEEN_LINES = 15.0
+_RETRY = "To try them again: the same command with exec.retry_failed=true"
 
 
 class Progress:
@@ -68,9 +69,13 @@ class Progress:
         now = f"{sum(statuses.values()):,} now ({counts})" if statuses else "none now"
         self.say(f"{stored:,} of {total:,} runs in {folder}: {self._before:,} before, {now}, {seconds:,.1f} s.")
         if failed:
-            self.say(f"{len(failed):,} runs raised; their tracebacks are in {folder / 'failures'}. After a repair: the same command with exec.retry_failed=true")
+            self.say(
+                f"{len(failed):,} runs raised; their tracebacks are in {folder / 'failures'}. After a repair: the same command with exec.retry_failed=true"
+            )
         if failed_before:
-            self.say(f"{len(failed_before):,} runs raised in an earlier sweep and were not tried again. Retry them: the same command with exec.retry_failed=true")
+            self.say(
+                f"{len(failed_before):,} runs raised in an earlier sweep and were not tried again. Retry them: the same command with exec.retry_failed=true"
+            )
         if stored < total - len(failed) - len(failed_before):
             self.say("Stopped early; nothing that was committed is lost. Go on: the same command again.")
         elif not failed and not failed_before:
