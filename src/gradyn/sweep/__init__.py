@@ -9,6 +9,7 @@ from gradyn.sweep.launch import check_device, launch
 from gradyn.sweep.materialize import Materialized, materialize
 from gradyn.sweep.pack import pack, structure
 from gradyn.sweep.plan import Execution, Log, Plan, Schedule
+from gradyn.sweep.shard import run_shard
 from gradyn.sweep.spec import ENGINE_VERSION, RunSpec
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "launch",
     "materialize",
     "pack",
+    "run_shard",
     "structure",
 ]

@@ -1,0 +1,106 @@
+"""Launch: what is missing is run, once; failures are isolated; the same command goes on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+import gradyn
+from gradyn.core import ConfigError
+from gradyn.nn import AbstractActivation, Relu, Tanh
+from gradyn.sweep import Execution, Log, Plan, RunSpec, Schedule, launch, run_shard
+from runs import make_spec
+
+
+def make_plan(folder: Path, specs: list[RunSpec], **execution: object) -> Plan:
+    return Plan(tuple(specs), "test", folder, Log(Schedule((0, 2)), Schedule(None)), Execution(**({"workers": 1} | execution)))
+
+
+@dataclass(frozen=True, slots=True)
+class Raising(AbstractActivation):
+    """Raises in the backward pass of one seed's stack alone: its runs are told by their first bias."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return torch.relu(h)
+
+    def pullback(self, upstream: Tensor, h: Tensor, x: Tensor) -> Tensor:
+        if bool((h.reshape(len(h), -1)[:, 0] == torch.tensor(Marked.value, dtype=h.dtype)).any()):
+            raise RuntimeError("a defect on purpose\nwith a second line")
+        return upstream * (h > 0)
+
+
+class Marked:
+    """First preactivation of the run that is to raise."""
+
+    value = float("nan")
+
+
+def test_a_sweep_runs_what_is_missing_and_nothing_twice(tmp_path, capsys):
+    specs = [make_spec(seed=seed, depth=depth) for seed in range(3) for depth in (2, 3)]
+    assert launch(make_plan(tmp_path / "s", specs[:4])) == 0
+    assert launch(make_plan(tmp_path / "s", specs)) == 0
+    assert "4 before, 2 now" in capsys.readouterr().out
+    results = gradyn.load(tmp_path / "s")
+    assert sorted(results.runs["run_id"]) == sorted(spec.run_id for spec in specs)
+    assert len(results.layers) == sum(2 * spec.depth for spec in specs)
+    assert len(results.steps) == 3 * len(specs)
+
+
+def test_workers_and_stacks_do_not_change_a_byte_of_the_frames(tmp_path):
+    specs = [make_spec(seed=seed, depth=depth, activation=Tanh()) for seed in range(4) for depth in (2, 4)]
+    ways = {"one": {}, "two": {"workers": 2}, "solo": {"pack_size": 1}, "odd": {"pack_size": 3}}
+    frames = {}
+    for name, execution in ways.items():
+        assert launch(make_plan(tmp_path / name, specs, **execution)) == 0
+        results = gradyn.load(tmp_path / name)
+        keys = {"layers": ["run_id", "step", "layer"], "steps": ["run_id", "step"]}
+        frames[name] = {table: getattr(results, table).sort_values(key).reset_index(drop=True) for table, key in keys.items()}
+    for name in ways:
+        for table, frame in frames[name].items():
+            pd.testing.assert_frame_equal(frame, frames["one"][table], check_exact=True)
+
+
+def test_a_run_that_raises_is_kept_as_a_failure_and_its_neighbours_finish(tmp_path, capsys):
+    specs = [make_spec(seed=seed, activation=Raising()) for seed in range(5)]
+    module, batches, _ = gradyn.materialize(specs[3])
+    Marked.value = float(module.layers["1"](next(batches)[0])[0, 0].detach().float())
+    try:
+        # The product of a stack is that of a run alone to the bit, so that the mark is met exactly.
+        assert launch(make_plan(tmp_path / "s", specs)) == 1
+    finally:
+        Marked.value = float("nan")
+    said = capsys.readouterr().out
+    assert f"run {specs[3].run_id} raised RuntimeError: a defect on purpose" in said
+    assert "exec.retry_failed=true" in said
+    assert set(gradyn.load(tmp_path / "s").runs["run_id"]) == {spec.run_id for spec in specs} - {specs[3].run_id}
+    kept = json.loads((tmp_path / "s" / "failures" / f"{specs[3].run_id}.1.json").read_text())
+    assert "a defect on purpose" in kept["traceback"]
+    assert launch(make_plan(tmp_path / "s", specs)) == 1, "what raised is not tried again by itself"
+    assert launch(make_plan(tmp_path / "s", specs, retry_failed=True)) == 0
+    assert len(gradyn.load(tmp_path / "s").runs) == 5
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_runs(tmp_path):
+    with pytest.raises(ConfigError, match=r"device must be a device of this machine; got 'cuda:99'.*Set device=cpu") as caught:
+        launch(make_plan(tmp_path / "s", [make_spec()], device="cuda:99"))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_shard_commits_its_runs_with_their_status(tmp_path):
+    specs = (make_spec(activation=Relu()), make_spec(learning_rate=1e30))
+    launch(make_plan(tmp_path / "s", []))
+    done = run_shard(tmp_path / "s", (specs,), Log(Schedule((0,)), Schedule(None)), "cpu")
+    assert sorted(done.statuses) == ["diverged", "ok"]
+
+
+def test_the_watcher_is_told_of_every_shard(tmp_path):
+    seen = []
+    launch(make_plan(tmp_path / "s", [make_spec(seed=seed) for seed in range(3)]), lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (3, 3)
