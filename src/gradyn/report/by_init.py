@@ -5,6 +5,8 @@ The level is the first layer's weight gradient: what a ReLU net shows when its w
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -31,7 +33,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
         f"Left and middle: depth {depth}. Right: the first layer's weight gradient in nets of every depth. {seed_words(runs['seed'].nunique())} "
         f"Cross: not finite from there on; triangle: exactly zero; a depth that is missing on the right is one of both. {frames.progress}"
     )
-    size = (
+    size: dict[str, Any] = (
         {"left": 0.64, "gap": (0.14, 0.3), "height": 0.95, "legend": 0.34}
         if page.is_narrow
         else {"left": 0.55, "gap": (0.5, 0.3), "height": 1.05, "legend": 0.17}

@@ -38,7 +38,8 @@ def _page(frames: Frames, page: Page, runs: pd.DataFrame, init: str, stem: str) 
     bound = "0.25^k in sigmoid nets" if init == "orthogonal" else "the run's own weights"
     foot = (
         f"{seed_words(runs['seed'].nunique())} Dashed: the most that can arrive from the last hidden layer, product of max|φ′| ‖W‖₂ over the layers between "
-        f"({bound}; median over seeds; where it leaves the picture it forbids nothing). Cross: not finite from there on; triangle: exactly zero. {frames.progress}"
+        f"({bound}; median over seeds; where it leaves the picture it forbids nothing). Cross: not finite from there on; "
+        f"triangle: exactly zero. {frames.progress}"
     )
     figure, axes = page.sheet(
         len(activations),
@@ -66,7 +67,8 @@ def _page(frames: Frames, page: Page, runs: pd.DataFrame, init: str, stem: str) 
                 points.append(_points(group, layers, values, activation, depth, quantity))
                 if quantity == "log10_delta_rms":
                     limit = upper_bound(frames, group, layers, values, rows if has_spectrum else None)
-                    axes[row, side].plot(layers[:-1], limit, color=colour, linestyle=(0, (4, 2)), linewidth=0.9, zorder=2.5)
+                    if np.isfinite(limit).any():
+                        axes[row, side].plot(layers[:-1], limit, color=colour, linestyle=(0, (4, 2)), linewidth=0.9, zorder=2.5)
                     points.append(_points(group.iloc[:1], layers[:-1], limit[None], activation, depth, "bound").assign(seed="median"))
         for side, quantity in enumerate(_QUANTITIES):
             axes[row, side].set_title((f"{activation}: " if side == 0 or not page.is_narrow else "") + ("delta", "weight gradient")[side])
@@ -143,7 +145,7 @@ def max_derivative(runs: pd.DataFrame) -> float:
     """
     spec = runs.iloc[0]
     cls = options(AbstractActivation).get(spec["activation"])
-    if cls is None:
+    if cls is None or not issubclass(cls, AbstractActivation):
         raise MissingError(f"activation {spec['activation']!r} is none of this version's; its bound can't be computed.")
     stored = {name.split(".")[1]: spec[name] for name in runs.columns if name.startswith("activation.") and pd.notna(spec[name])}
     return cls(**{name: value for name, value in stored.items() if name in cls.__dataclass_fields__}).max_derivative

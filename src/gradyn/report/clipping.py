@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -37,10 +39,11 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     nets = _largest(deepest)[: 2 if page.is_narrow else 3]
     held = setting(clipped[clipped["depth"] == depth], ("activation", "init", "clip"), f"clip {kind}{_limit(clipped)}")
     foot = (
-        f"{seed_words(clipped['seed'].nunique())} Before: norm of all parameters' gradients together; after: that times the clip scale, which the optimizer gets. Both lines end where a "
-        f"run stops being finite (cross). Map: share of steps on which the scale is below 1; before the first step with numbers out of range. {frames.progress}"
+        f"{seed_words(clipped['seed'].nunique())} Before: norm of all parameters' gradients together; after: that times the clip scale, which the "
+        f"optimizer gets. Both lines end where a run stops being finite (cross). Map: share of steps on which the scale is below 1, "
+        f"before the first step with numbers out of range. {frames.progress}"
     )
-    size = {"gap": (0.34, 0.3), "height": 0.95, "legend": 0.32} if page.is_narrow else {"gap": (0.36, 0.34), "height": 1.15, "legend": 0.17}
+    size: dict[str, Any] = {"gap": (0.34, 0.3), "height": 0.95, "legend": 0.32} if page.is_narrow else {"gap": (0.36, 0.34), "height": 1.15, "legend": 0.17}
     figure, axes = page.sheet(
         3, len(nets), title=_claim(clipped, free, deepest, binds, depth), setting=held, foot=foot, left=0.62, bottom=0.56, share=(False, False), **size
     )
@@ -106,7 +109,7 @@ def _over_steps(ax: Axes, rows: pd.DataFrame, column: str, colour: str) -> None:
         seed_lines(ax, x, y, colour)
     for row in y:
         last = np.flatnonzero(np.isfinite(row))
-        if len(last) and last[-1] < len(x) - 1 or (len(last) and x[last[-1]] < rows["step"].max()):
+        if len(last) and last[-1] < len(x) - 1:
             ax.plot(x[last[-1]], row[last[-1]], marker="x", color=colour, markersize=4, markeredgewidth=1.2, zorder=4)
 
 

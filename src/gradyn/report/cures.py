@@ -87,6 +87,7 @@ _KINDS = {
     "penalty": "weight penalty",
     "norm": "norm",
 }
+_NORMS = {"batch": "batch norm", "layer": "layer norm"}
 # What the usual textbook list answers, illness by illness; what it doesn't claim is not held against it.
 _TEXTBOOK = {
     "ReLU": {"vanishes": "cures"},
@@ -104,10 +105,9 @@ def cures_of(frames: Frames) -> list[Cure]:
     """The cures that the folder's grid holds, in the textbook's order."""
     found = [Cure("ReLU", "activation", "relu")] if "relu" in frames.values("activation") else []
     for axis, kind in _KINDS.items():
-        for value in frames.values(axis):
-            # Initializers without patients are the illness: small, large.
-            if value != _PLAIN.get(axis) and (axis != "init" or value in _PATIENTS):
-                found.append(Cure({"batch": "batch norm", "layer": "layer norm"}.get(value, kind) if axis == "norm" else kind, axis, value))
+        # Initializers without patients are the illness: small, large.
+        values = [value for value in frames.values(axis) if value != _PLAIN.get(axis) and (axis != "init" or value in _PATIENTS)]
+        found += [Cure(_NORMS.get(value, kind) if axis == "norm" else kind, axis, value) for value in values]
     return found
 
 
@@ -148,8 +148,8 @@ def state(net: pd.DataFrame) -> str:
             return "explodes"
     if level.high < LOWEST_LEVEL:
         return "vanishes"
-    inside = all(-WELL <= number.low and number.high <= WELL for number in (back, forth))
-    return "well" if inside and level.low >= LOWEST_LEVEL else "undecided"
+    is_inside = all(number.low >= -WELL and number.high <= WELL for number in (back, forth))
+    return "well" if is_inside and level.low >= LOWEST_LEVEL else "undecided"
 
 
 def verdict(sick: pd.DataFrame, cured: pd.DataFrame) -> str:
@@ -159,7 +159,7 @@ def verdict(sick: pd.DataFrame, cured: pd.DataFrame) -> str:
         return "cures"
     if after == OPPOSITE[before]:
         return "makes the opposite ill"
-    pairs = sick.set_index("seed")[["backward_span"]].join(cured.set_index("seed")["backward_span"], rsuffix="_cured", how="inner").abs()
+    pairs = sick[["seed", "backward_span"]].merge(cured[["seed", "backward_span"]], on="seed", suffixes=("", "_cured")).abs()
     # Not finite or exactly zero: further than any number of decades.
     far_before, far_after = (~np.isfinite(pairs[name]) for name in ("backward_span", "backward_span_cured"))
     if far_before.all() or far_after.all():
@@ -180,7 +180,7 @@ def cure_nets(frames: Frames) -> pd.DataFrame:
     if not options:
         raise MissingError(f"{frames.name} sweeps no cure; add norm=none,batch,layer, residual=plain,identity or clip=none,global_l2.")
     sick = numbers(frames, nets)
-    groups = {key: group for key, group in sick.groupby(["activation", "init"], observed=True)}
+    groups = dict(iter(sick.groupby(["activation", "init"], observed=True)))
     ill = {key: state(group) for key, group in groups.items()}
     rows = []
     for cure in options:
@@ -261,7 +261,8 @@ def _explain(kind: str, illness: str, most: str, group: pd.DataFrame) -> str:
     )
     if same.all():
         if step_after < step_before - 0.1:
-            return f"bounds the step (largest relative update 10^{step_before:.1f} before, 10^{step_after:.1f} after) and changes no rate: it acts after the backward pass"
+            update = f"largest relative update 10^{step_before:.1f} before, 10^{step_after:.1f} after"
+            return f"bounds the step ({update}) and changes no rate: it acts after the backward pass"
         return "changes no rate at initialization: it acts on the steps that follow, and there the largest relative update stays as it was"
     parts = []
     opposite = left[left["verdict"] == "makes the opposite ill"]

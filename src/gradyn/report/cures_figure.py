@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from gradyn.report.cures import NUMBERS, OPPOSITE, VERDICTS, Cure, cure_nets, cure_table, cures_of, numbers, plain_nets, state, treated, verdict, with_cure
+from gradyn.report.cures import NUMBERS, VERDICTS, Cure, cure_nets, cure_table, cures_of, numbers, plain_nets, state, treated, verdict, with_cure
 from gradyn.report.figure import Drawn, label
 from gradyn.report.frames import Frames, MissingError, seed_words, setting
 from gradyn.report.sentences import sentences
@@ -43,7 +43,8 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     plain = numbers(frames, nets)
     held = setting(nets, ("activation", "init", "norm", "residual", "clip"))
     foot = (
-        f"Grey: the sick net; blue: the same net with the cure; both at initialization, so that clipping, which acts later, leaves no trace. {seed_words(nets['seed'].nunique())} "
+        f"Grey: the sick net; blue: the same net with the cure; both at initialization, so that clipping, which acts later, leaves no trace. "
+        f"{seed_words(nets['seed'].nunique())} "
         f"The verdict counts backward span, forward span and level, by intervals over seeds. {frames.progress}"
     )
     options = [cure for cure in options if any(cure.suits(*key) for key, _ in patients)]
@@ -119,7 +120,7 @@ def _patients(frames: Frames, nets: pd.DataFrame) -> list[tuple[tuple[str, str],
     rows = frames.at_start(nets, ("log10_gain_weight", "log10_gain_derivative")).replace([np.inf, -np.inf], np.nan)
     gains = rows.groupby("run_id", observed=True)[["log10_gain_weight", "log10_gain_derivative"]].mean()
     table = table.join(gains, on="run_id")
-    groups = {key: group for key, group in table.groupby(["activation", "init"], observed=True)}
+    groups = dict(iter(table.groupby(["activation", "init"], observed=True)))
     found: list[tuple[tuple[str, str], str]] = []
     for illness, words, wanted in (
         ("vanishes", "shrunk by φ′", lambda w, d: d < w and w > -0.3),
@@ -179,7 +180,9 @@ def draw_table(frames: Frames, page: Page) -> list[Drawn]:
     yes, left = (int((answered["agrees"] == word).sum()) for word in ("yes", "open"))
     claim = f"Of {len(answered)} answers of the textbook {yes} hold in most nets, {left} stay open; batch norm {_norm_words(table)}"
     foot = (
-        "Rates in decades a layer; level log10 ‖∂L/∂W₁‖; accuracy after the last step; largest update log10 ‖ΔW‖/‖W‖. Ring: sick nets; mark: with the cure; medians over the nets that have the illness (those beyond the float's range at the panel's edge, as a bar). Verdict: the most "
+        "Rates in decades a layer; level log10 ‖∂L/∂W₁‖; accuracy after the last step; largest update log10 ‖ΔW‖/‖W‖. "
+        "Ring: sick nets; mark: with the cure; medians over the nets that have the illness (those beyond the float's range at the panel's edge, as a bar). "
+        "Verdict: the most "
         "frequent over those nets, by 95 % intervals over seeds; in brackets on how many of them. Rule, explanations and every net: cures.csv, cure_nets.csv. "
         f"Gates (LSTM, GRU) need recurrent nets and are left out. {_absent(frames)}{frames.progress}"
     )

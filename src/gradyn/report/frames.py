@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from gradyn.report.style import ordered
 from gradyn.store import RUN_COLUMNS, load

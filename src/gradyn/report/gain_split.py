@@ -5,6 +5,8 @@ log10 ||delta_{l-1}|| - log10 ||delta_l|| = weight gain ||W^T delta|| / ||delta|
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -33,10 +35,10 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
         raise MissingError(f"{frames.name} has no finite gain at depth {runs['depth'].iloc[0]}; sweep a smaller depth.")
     held = setting(runs, ("activation", "init"))
     foot = (
-        "Bars: median over seeds of log10 ‖W_lᵀδ_l‖/‖δ_l‖ (weights) and of log10 ‖φ′·W_lᵀδ_l‖/‖W_lᵀδ_l‖ (derivative), stacked about zero; the net's step from layer l to "
-        f"l − 1 is their sum (line), and its mean over layers is the number in the panel. {frames.progress}"
+        "Bars: median over seeds of log10 ‖W_lᵀδ_l‖/‖δ_l‖ (weights) and of log10 ‖φ′·W_lᵀδ_l‖/‖W_lᵀδ_l‖ (derivative), stacked about zero; the "
+        f"net's step from layer l to l − 1 is their sum (line), and its mean over layers is the number in the panel. {frames.progress}"
     )
-    size = (
+    size: dict[str, Any] = (
         {"height": 0.7, "legend": 0.34, "left": 0.56, "gap": (0.1, 0.12)}
         if page.is_narrow
         else {"height": 0.95, "legend": 0.17, "left": 0.5, "gap": (0.12, 0.27)}

@@ -26,8 +26,9 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     table = rates(frames, runs)
     held = setting(runs, ("activation", "init"))
     foot = (
-        "Rates are slopes over the hidden layers (without the first three), backward in the direction in which delta travels: below 0 (blue) it shrinks layer by layer, above 0 "
-        f"(orange) it grows. Means over seeds of slopes of logarithms; the colour grows with the square root. zero: exactly zero; inf: not finite in float range. {frames.progress}"
+        "Rates are slopes over the hidden layers (without the first three), backward in the direction in which delta travels: below 0 (blue) "
+        f"it shrinks layer by layer, above 0 (orange) it grows. Means over seeds of slopes of logarithms; the colour grows with the square root. "
+        f"zero: exactly zero; inf: not finite in float range. {frames.progress}"
     )
     is_tall = page.is_narrow or len(inits) > 6
     cells = 0.19 * len(activations)

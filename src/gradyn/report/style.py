@@ -135,12 +135,16 @@ class Page:
         """A figure with its claim as title, its setting below, `rows x columns` panels, and a foot line.
 
         Args:
+            rows: of panels.
+            columns: of panels.
             height: of one panel, inches.
             title: the claim, a sentence.
             setting: what is held fixed, at which step, how many seeds.
             foot: what lines, bands and marks are; ends with the count of runs where the sweep is incomplete.
             legend: inches kept free between the heading and the panels.
-            left: inches left of the panels, for labels; right and bottom alike.
+            left: inches left of the panels, for labels.
+            right: inches right of the panels.
+            bottom: inches below the panels, above the foot.
             gap: inches between panels, horizontally and vertically (titles of panels live in the latter).
             share: as `sharex`, `sharey` of matplotlib's `subplots`.
 
@@ -169,7 +173,7 @@ class Page:
                 y -= step
         for number, line in enumerate(reversed(feet)):
             figure.text(0.1 / self.width, (0.05 + 0.108 * number) / total, line, size=6.2, color=GREY, va="bottom")
-        figure.legend_y = (y - 0.02) / total  # type: ignore[attr-defined]
+        figure.legend_y = (y - 0.02) / total
         return figure, axes
 
     def legend(self, figure: Figure, handles: Sequence[Any], columns: int | None = None, title: str | None = None, left: float = 0.45) -> None:
@@ -177,7 +181,7 @@ class Page:
         figure.legend(
             handles=handles,
             loc="upper left",
-            bbox_to_anchor=(left / self.width, figure.legend_y),  # type: ignore[attr-defined]
+            bbox_to_anchor=(left / self.width, figure.legend_y),
             ncols=columns or len(handles),
             title=title,
             borderaxespad=0.0,

@@ -30,14 +30,15 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     if best[accuracy].isna().all() and best["loss"].isna().all():
         raise MissingError(f"{frames.name} has no trained run with labels; sweep with steps=400 and data=digits.")
     depths = frames.values("depth")
-    rows = [value for value in best["cure"].drop_duplicates()]
+    rows = best["cure"].drop_duplicates().tolist()
     grid = best.pivot(index="cure", columns="depth", values=accuracy).reindex(index=rows, columns=depths)
     words = best.assign(text=best.apply(_cell, axis=1, column=accuracy, edges=(min(rates), max(rates)), is_narrow=page.is_narrow))
     words = words.pivot(index="cure", columns="depth", values="text").reindex(index=rows, columns=depths).fillna("no run")
     held = setting(frames.runs, ("depth", "learning_rate", *_AXES), f"{int(frames.runs['steps'].max())} steps")
     foot = (
-        f"Upper number: {label(accuracy)} (mean over seeds); lower: the learning rate with the lowest training loss, of {len(rates)} between {min(rates):g} and {max(rates):g}; an arrow "
-        f"where it is the grid's last, so that a better one may lie beyond. none: every rate diverged. {frames.progress}"
+        f"Upper number: {label(accuracy)} (mean over seeds); lower: the learning rate with the lowest training loss, of "
+        f"{len(rates)} between {min(rates):g} and {max(rates):g}; "
+        f"an arrow where it is the grid's last, so that a better one may lie beyond. none: every rate diverged. {frames.progress}"
     )
     claim = _claim(grid)
     longest = max(len(row) for row in rows)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from gradyn.core import require
 from gradyn.report import by_init, by_layer, clipping, cures_figure, first_look, gain_split, maps, trainable
+from gradyn.report.experiment import experiments
 from gradyn.report.figure import Draw, Drawn, column
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.style import WIDTHS, Page, styled
@@ -26,6 +27,8 @@ FIGURES: dict[str, Draw] = {
     "quick": first_look.draw,
 }
 
+# What a folder gets that no experiment claims: all that its axes allow.
+STANDARD = ("norms_by_layer", "norms_by_init", "gain_split", "cures_by_layer", "cures", "clipping", "maps")
 _MADE = ("commit", "engine", "device", "versions", "hardware")
 # No dates and no program versions in the files: the same points give the same bytes.
 _METADATA: dict[str, dict[str, None]] = {
@@ -46,7 +49,7 @@ def figures(
 
     Args:
         folder: `results/<name>`.
-        only: names of figures; None: all.
+        only: names of figures; None: those of the experiment that the folder is named after, else STANDARD.
         formats: png, pdf, svg.
         width: full text block or one column of a paper.
         planned: how many runs the plan has; figures of an incomplete sweep are marked with it.
@@ -57,32 +60,37 @@ def figures(
     Raises:
         ConfigError: no such folder, no finished run in it, or a figure, format or width that there isn't.
     """
-    names = list(FIGURES) if only is None else list(only)
-    for key, given, known in (("only", names, FIGURES), ("formats", formats, _METADATA), ("width", [width], WIDTHS)):
+    for key, given, there in (("only", only or (), list(FIGURES)), ("formats", formats, list(_METADATA)), ("width", (width,), list(WIDTHS))):
         for value in given:
-            require(value in known, key, f"be among {', '.join(known)}", value)
-    return draw(read(folder, planned), Path(folder) / "figures", names, formats, width)
+            require(value in there, key, f"be among {', '.join(there)}", value)
+    frames, scripts = read(folder, planned), experiments()
+    if only is None and frames.name in scripts:
+        figure = scripts[frames.name].figure
+    else:
+        names = STANDARD if only is None else tuple(only)
+
+        def figure(frames: Frames, page: Page) -> list[Drawn]:
+            return drawn(frames, page, *names)
+
+    return draw(frames, Path(folder) / "figures", figure, formats, width)
 
 
-def draw(
-    frames: Frames, folder: Path, names: Sequence[str], formats: Sequence[str] = ("png", "pdf", "svg"), width: Literal["full", "column"] = "full"
-) -> list[Path]:
-    """Draw the named figures of the frames into `folder`; returns the files in the order in which they were written.
+def drawn(frames: Frames, page: Page, *names: str) -> list[Drawn]:
+    """The named figures; one whose axes are missing becomes a line of text, in its picture and its caption: never nothing."""
+    found: list[Drawn] = []
+    for name in names:
+        try:
+            found += FIGURES[name](frames, page)
+        except MissingError as missing:
+            found.append(_notice(name, str(missing), page))
+    return found
 
-    A figure whose axes are missing becomes one line of text, in its picture and its caption: never nothing.
-    """
+
+def draw(frames: Frames, folder: Path, figure: Draw, formats: Sequence[str] = ("png", "pdf", "svg"), width: Literal["full", "column"] = "full") -> list[Path]:
+    """Draw frames into `folder`; returns the files in the order in which they were written."""
     folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
     with styled():
-        for name in names:
-            page = Page(WIDTHS[width])
-            try:
-                drawn = FIGURES[name](frames, page)
-            except MissingError as missing:
-                drawn = [_notice(name, str(missing), page)]
-            for one in drawn:
-                written += _write(one, folder, formats, frames)
-    return written
+        return [path for one in figure(frames, Page(WIDTHS[width])) for path in _write(one, folder, formats, frames)]
 
 
 def _notice(name: str, line: str, page: Page) -> Drawn:

@@ -1,0 +1,149 @@
+"""An experiment: a question, its source, the figure that answers it, and the claims that can fail."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from gradyn.core import Source
+from gradyn.core.configs import packaged
+from gradyn.report.figure import Drawn
+from gradyn.report.frames import Frames, read
+from gradyn.report.rates import interval
+from gradyn.report.style import WIDTHS, Page
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence with a number that can prove it wrong.
+
+    Args:
+        text: what is claimed, in words.
+        measured: the number; nan where the folder lacks the runs.
+        predicted: what the sentence says it is, or its limit.
+        standard_error: of `measured`; nan where it can't be known.
+        derivation: where the standard error comes from.
+        side: `below` or `above` where `predicted` is a limit, `equal` where it is a value.
+        rival: another formula that the measurement rejects, where there is one.
+    """
+
+    text: str
+    measured: float
+    predicted: float
+    standard_error: float
+    derivation: str
+    side: str = "equal"
+    rival: str | None = None
+
+    @property
+    def z(self) -> float:
+        """(measured - predicted) / standard error; nan where one of them is."""
+        return (self.measured - self.predicted) / self.standard_error if self.standard_error else float("nan")
+
+    @property
+    def verdict(self) -> str:
+        """holds, fails or not tested; a limit is judged by the number itself, a value by |z| < 3 (one false alarm in 370)."""
+        if pd.isna(self.measured):
+            return "not tested"
+        if self.side == "below":
+            return "holds" if self.measured < self.predicted else "fails"
+        if self.side == "above":
+            return "holds" if self.measured > self.predicted else "fails"
+        return "not tested" if pd.isna(self.z) else "holds" if abs(self.z) < 3 else "fails"
+
+
+def seed_claim(text: str, values: pd.Series, predicted: float, side: str = "equal", rival: str | None = None) -> Claim:
+    """A claim about a mean over seeds, with its standard error from their scatter."""
+    found = interval(values.to_numpy(dtype=float))
+    error = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
+    return Claim(text, found.mean, predicted, error, f"scatter of {found.count} seeds over the root of their number", side, rival)
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What a script in `experiments/` offers.
+
+    Args:
+        name: of the script, of its YAML twin, and of its folder under results/.
+        source: the publication or question.
+        figure: draws frames on a page; called when figures are asked for, may raise nothing for missing runs.
+        claims: from frames; called by the scoreboard.
+    """
+
+    name: str
+    source: Source
+    figure: Callable[[Frames, Page], list[Drawn]]
+    claims: Callable[[Frames], list[Claim]]
+
+
+def experiments() -> dict[str, Experiment]:
+    """Every script's EXPERIMENT by name, in alphabetical order.
+
+    Raises:
+        AttributeError: a script has no EXPERIMENT.
+    """
+    found = {}
+    for path in sorted(packaged("experiments").glob("*.py")):
+        spec = importlib.util.spec_from_file_location(f"gradyn_experiment_{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found[path.stem] = module.EXPERIMENT
+    return found
+
+
+def claims_table(experiment: Experiment, frames: Frames) -> pd.DataFrame:
+    """The claims of an experiment as the scoreboard lists them: one row a claim."""
+    rows = [
+        {
+            "experiment": experiment.name,
+            "claim": claim.text,
+            "verdict": claim.verdict,
+            "measured": claim.measured,
+            "predicted": claim.predicted,
+            "side": claim.side,
+            "standard_error": claim.standard_error,
+            "derivation": claim.derivation,
+            "z": claim.z,
+            "rival": claim.rival or "",
+            "source": str(experiment.source),
+        }
+        for claim in experiment.claims(frames)
+    ]
+    return pd.DataFrame(rows)
+
+
+def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
+    """The command line of a script: draw again from Parquet, or with --run sweep first; prints the files and the claims.
+
+    Returns:
+        Exit code: 0, or the sweep's.
+    """
+    from gradyn.report.write import figures
+
+    parser = argparse.ArgumentParser(description=f"{experiment.name}: draws its figures from Parquet alone.")
+    parser.add_argument("--run", action="store_true", help="sweep first; runs that are there are not run again")
+    parser.add_argument("--results", default="results", help="folder of folders (results)")
+    parser.add_argument("--format", default="png,pdf,svg", help="formats, with commas between them (png,pdf,svg)")
+    parser.add_argument("--width", default="full", choices=list(WIDTHS), help="printed width")
+    parser.add_argument("overrides", nargs="*", help="with --run: narrow or widen the grid (depth=2,4)")
+    given = parser.parse_args(arguments)
+    if given.run:
+        command = [sys.executable, "-m", "gradyn", "sweep", f"experiment={experiment.name}", f"results={given.results}", *given.overrides]
+        code = subprocess.run(command, check=False).returncode
+        if code:
+            return code
+    folder = Path(given.results) / experiment.name
+    for path in figures(folder, formats=given.format.split(","), width=given.width):
+        sys.stdout.write(f"{path}\n")
+    for _, claim in claims_table(experiment, read(folder)).iterrows():
+        sys.stdout.write(f"{claim['verdict']}: {claim['claim']} (measured {claim['measured']:.3g}, {claim['side']} {claim['predicted']:.3g})\n")
+    return 0

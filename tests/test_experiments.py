@@ -1,0 +1,87 @@
+"""Every experiment is one script with its YAML twin, draws from Parquet alone, and runs at smoke scale."""
+
+from __future__ import annotations
+
+import ast
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from gradyn.report import Claim, claims_table, experiments, main, read, seed_claim
+from made_frames import make_frames
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = sorted((ROOT / "experiments").glob("*.py"))
+# The experiment's own grid, narrowed to a few nets of two steps.
+SMOKE = {
+    "quick": ["depth=2,16", "activation=sigmoid,relu", "init=small,he_normal"],
+    "vanishing_exploding": ["depth=2,16", "activation=sigmoid,relu", "init=small,he_normal", "norm=none,batch", "residual=plain", "seed=0,1"],
+    "trainable_depth": ["depth=2,16", "cure=sick,relu_he", "learning_rate=0.01,0.1"],
+}
+SMALL = ["width=8", "batch_size=16", "steps=2", "log.layers=[0,1]", "first={}"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_has_the_shape_of_all(script: Path) -> None:
+    text = script.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert names == ["figure", "claims"]
+    assert 30 <= len(text.splitlines()) <= 65, f"{len(text.splitlines())} lines"
+    doc = ast.get_docstring(tree) or ""
+    for word in ("Source: ", "Cost: ", "Command: python experiments/" + script.name):
+        assert word in doc, f"the docstring lacks {word!r}"
+    assert doc.splitlines()[0].endswith("."), "the first line is the claim, one sentence"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_has_a_yaml_twin_of_its_name(script: Path) -> None:
+    twin = ROOT / "configs" / "experiment" / f"{script.stem}.yaml"
+    assert f"name: {script.stem}" in twin.read_text(encoding="utf-8").splitlines()
+    assert experiments()[script.stem].name == script.stem
+
+
+@pytest.mark.parametrize("name", sorted(experiments()))
+def test_an_experiment_runs_and_draws_at_smoke_scale(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "experiments" / f"{name}.py"), "--format=png"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    run = subprocess.run([*command, "--run", *SMOKE[name], *SMALL], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    folder = tmp_path / "results" / name
+    drawn = sorted(path.name for path in (folder / "figures").iterdir())
+    assert any(path.endswith(".png") for path in drawn), drawn
+    # Again from Parquet alone: the same files with the same points.
+    points = {path.name: path.read_bytes() for path in (folder / "figures").glob("*.csv")}
+    shutil.rmtree(folder / "figures")
+    assert main(experiments()[name], ["--format=png", f"--results={tmp_path / 'results'}"]) == 0
+    assert {path.name: path.read_bytes() for path in (folder / "figures").glob("*.csv")} == points
+    table = claims_table(experiments()[name], read(folder))
+    assert len(table) >= 3
+    assert table["verdict"].isin(["holds", "fails", "not tested"]).all()
+
+
+def test_the_claims_of_the_default_experiment_hold_on_nets_that_keep_them_and_fail_on_others() -> None:
+    grid = {"activation": ["sigmoid", "relu"], "init": ["small", "he_normal", "orthogonal", "large"], "norm": ["none", "batch"]}
+    experiment = experiments()["vanishing_exploding"]
+    table = claims_table(experiment, make_frames(grid)).set_index("claim")
+    assert (table["verdict"] == "holds").all(), table["verdict"].to_dict()
+    healthy = claims_table(experiment, make_frames(grid | {"init": ["he_normal", "orthogonal"], "activation": ["relu"], "norm": ["none"]})).set_index("claim")
+    assert healthy.loc["the most ill net loses more than 30 decades", "verdict"] == "fails"
+    assert healthy.loc["another gains more than 15", "verdict"] == "fails"
+    assert healthy.filter(like="batch norm", axis=0)["verdict"].item() == "not tested"
+
+
+def test_a_claim_about_a_value_is_judged_by_its_standard_error() -> None:
+    values = pd.Series([0.9, 1.0, 1.1])
+    near, far = seed_claim("x", values, 1.1), seed_claim("x", values, 2.0)
+    assert near.standard_error == pytest.approx(0.1 / math.sqrt(3), rel=1e-12)
+    assert (near.verdict, far.verdict) == ("holds", "fails")
+    assert far.z == pytest.approx((1.0 - 2.0) / (0.1 / math.sqrt(3)), rel=1e-12)
+    assert Claim("x", math.nan, 1.0, 0.1, "").verdict == "not tested"
+    assert seed_claim("x", values[:1], 1.0).verdict == "not tested", "one seed has no standard error"
