@@ -61,8 +61,8 @@ def check_device(name: str) -> None:
     try:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError("device", "be a device of this machine", name, f"torch says: {reason} Set device=cpu.") from error
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ConfigError("device", "be a device of this machine", name, f"torch says: {reason}. Set device=cpu.") from error
 
 
 def queue(plan: Plan, missing: list[RunSpec]) -> list[Shard]:
