@@ -42,7 +42,9 @@ def hydra_jobs(loader: ConfigLoaderImpl, arguments: list[str]) -> list[dict[str,
     (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     found = []
     for job in jobs:
-        config = loader.load_configuration("config", list(job), run_mode=RunMode.RUN)
+        # The stock sweeper writes `~key` as `~key=null`, which Hydra 1.4 takes for "only if it holds null".
+        lines = [line.removesuffix("=null") if line.removesuffix("=null") in arguments else line for line in job]
+        config = loader.load_configuration("config", lines, run_mode=RunMode.RUN)
         OmegaConf.set_struct(config, False)
         del config["hydra"]
         found.append(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hydra
 from hydra import version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
@@ -17,6 +18,8 @@ from gradyn.core import ConfigError
 from gradyn.core.configs import packaged
 
 VERSION_BASE = "1.3"
+# From 1.4 on there is nothing to choose: setting a base is deprecated there, and 1.3 is how it behaves.
+_CHOOSES_BASE = tuple(int(part) for part in hydra.__version__.split(".")[:2]) < (1, 4)
 
 
 @contextmanager
@@ -24,7 +27,8 @@ def hydra_ready() -> Iterator[None]:
     """Within it Hydra follows `VERSION_BASE`, knows its resolvers and our plugins; after it, a caller's own base is back."""
     base = version.VersionBase.instance()
     before = base.version_base
-    version.setbase(VERSION_BASE)
+    if _CHOOSES_BASE:
+        version.setbase(VERSION_BASE)
     try:
         setup_globals()
         register_plugins()
