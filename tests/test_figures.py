@@ -239,3 +239,18 @@ def test_figures_are_drawn_from_parquet_alone(tmp_path: Path) -> None:
 def test_a_figure_format_or_width_that_there_is_not_is_refused(argument: str, value: object, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"{argument} must be among"):
         figures(tmp_path, **{argument: value})  # type: ignore[arg-type]
+
+
+def test_an_axis_that_a_figure_does_not_show_is_held_and_named() -> None:
+    frames = make_frames({"width": [32, 64], "init.std": [0.01, 0.02], "init": ["small"]})
+    found = one(frames, "maps")
+    assert "width 32" in found.setting
+    assert "init.std=0.01" in found.setting
+    runs = frames.baseline(("activation", "init"), depth=64)
+    assert (runs["width"].nunique(), runs["init.std"].nunique()) == (1, 1)
+
+
+def test_settings_that_options_bring_along_are_no_axis() -> None:
+    frames = make_frames({"init": ["small", "orthogonal"]})
+    runs = frames.runs.assign(**{"init.gain": np.where(frames.runs["init"] == "orthogonal", 1.0, np.nan)})
+    assert "init.gain" not in one(Frames("x", runs, frames.steps, frames.layers), "maps").setting

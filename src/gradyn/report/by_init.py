@@ -12,7 +12,7 @@ import pandas as pd
 
 from gradyn.report.by_layer import mark_end
 from gradyn.report.figure import Drawn, decades, label
-from gradyn.report.frames import Frames, seed_words, setting
+from gradyn.report.frames import Frames, seed_words
 from gradyn.report.rates import rates
 from gradyn.report.style import Page, layer_ticks, line_key, look, seed_lines
 
@@ -28,7 +28,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     activations = [value for value in frames.values("activation") if value in set(runs["activation"])]
     inits = [value for value in frames.values("init") if value in set(runs["init"])]
     table = rates(frames, runs)
-    held = setting(runs, ("depth", "activation", "init"))
+    held = frames.setting(runs, ("depth", "activation", "init"))
     foot = (
         f"Left and middle: depth {depth}. Right: the first layer's weight gradient in nets of every depth. {seed_words(runs['seed'].nunique())} "
         f"Cross: not finite from there on; triangle: exactly zero; a depth that is missing on the right is one of both. {frames.progress}"

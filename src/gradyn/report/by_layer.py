@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from gradyn.core import options
 from gradyn.nn import AbstractActivation
 from gradyn.report.figure import Drawn, decades, label
-from gradyn.report.frames import Frames, MissingError, seed_words, setting
+from gradyn.report.frames import Frames, MissingError, seed_words
 from gradyn.report.rates import rates
 from gradyn.report.style import INK, Page, layer_ticks, line_key, look, remark, seed_lines
 
@@ -32,7 +32,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
 def _page(frames: Frames, page: Page, runs: pd.DataFrame, init: str, stem: str) -> Drawn:
     activations = [value for value in frames.values("activation") if value in set(runs["activation"])]
     depths = [value for value in frames.values("depth") if value in set(runs["depth"])]
-    held = setting(runs, ("depth", "activation"))
+    held = frames.setting(runs, ("depth", "activation"))
     claim = _claim(frames, runs, init)
     has_spectrum = "weight_spectral" in frames.layers
     bound = "0.25^k in sigmoid nets" if init == "orthogonal" else "the run's own weights"

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from gradyn.report.cures import FINITE
 from gradyn.report.figure import Drawn, label
-from gradyn.report.frames import Frames, MissingError, seed_words, setting
+from gradyn.report.frames import Frames, MissingError, seed_words
 from gradyn.report.maps import heat_map
 from gradyn.report.style import CURED, GREY, SICK, Page, seed_lines
 
@@ -37,7 +37,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     scale = deepest["clip_scale"]
     binds = deepest.assign(binds=(scale < 1).astype(float).where(scale.notna())).groupby(["activation", "init"], observed=True)["binds"].mean()
     nets = _largest(deepest)[: 2 if page.is_narrow else 3]
-    held = setting(clipped[clipped["depth"] == depth], ("activation", "init", "clip"), f"clip {kind}{_limit(clipped)}")
+    held = frames.setting(clipped[clipped["depth"] == depth], ("activation", "init", "clip"), f"clip {kind}{_limit(clipped)}")
     foot = (
         f"{seed_words(clipped['seed'].nunique())} Before: norm of all parameters' gradients together; after: that times the clip scale, which the "
         f"optimizer gets. Both lines end where a run stops being finite (cross). Map: share of steps on which the scale is below 1, "

@@ -12,7 +12,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from gradyn.report.cures import NUMBERS, VERDICTS, Cure, cure_nets, cure_table, cures_of, numbers, plain_nets, state, treated, verdict, with_cure
 from gradyn.report.figure import Drawn, label
-from gradyn.report.frames import Frames, MissingError, seed_words, setting
+from gradyn.report.frames import Frames, MissingError, seed_words
 from gradyn.report.sentences import sentences
 from gradyn.report.style import CURED, GREY, INK, SICK, Page, layer_ticks, seed_lines
 
@@ -41,7 +41,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
         raise MissingError(f"{frames.name} sweeps no cure; add norm=none,batch,layer, residual=plain,identity or clip=none,global_l2.")
     patients = _patients(frames, nets)
     plain = numbers(frames, nets)
-    held = setting(nets, ("activation", "init", "norm", "residual", "clip"))
+    held = frames.setting(nets, ("activation", "init", "norm", "residual", "clip"))
     foot = (
         f"Grey: the sick net; blue: the same net with the cure; both at initialization, so that clipping, which acts later, leaves no trace. "
         f"{seed_words(nets['seed'].nunique())} "
@@ -175,7 +175,7 @@ def draw_table(frames: Frames, page: Page) -> list[Drawn]:
     shown = NUMBERS[:3] if page.is_narrow else NUMBERS
     lines = ["vanishing nets", *table.index[table["illness"] == "vanishes"], "exploding nets", *table.index[table["illness"] == "explodes"]]
     lines = [line for line in lines if not isinstance(line, str) or (table["illness"] == {"v": "vanishes", "e": "explodes"}[line[0]]).any()]
-    held = setting(plain_nets(frames), ("activation", "init", "norm", "residual", "clip"), "rates and level at initialization")
+    held = frames.setting(plain_nets(frames), ("activation", "init", "norm", "residual", "clip"), "rates and level at initialization")
     answered = table[table["agrees"] != ""]
     yes, left = (int((answered["agrees"] == word).sum()) for word in ("yes", "open"))
     claim = f"Of {len(answered)} answers of the textbook {yes} hold in most nets, {left} stay open; batch norm {_norm_words(table)}"

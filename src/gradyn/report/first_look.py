@@ -7,7 +7,7 @@ import pandas as pd
 
 from gradyn.report.cures import WELL
 from gradyn.report.figure import Drawn, decades, label
-from gradyn.report.frames import Frames, MissingError, setting
+from gradyn.report.frames import Frames, MissingError
 from gradyn.report.style import GREY, INK, Page, layer_ticks
 
 _VANISHES, _EXPLODES, _ARRIVES = "#0072B2", "#D55E00", "#009E73"
@@ -33,7 +33,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     span = pd.Series({key: line[0] - line[-1] for key, line in lines.items()})
     ends = {key: line[0] for key, line in lines.items()}
     depth = int(runs["depth"].iloc[0])
-    held = setting(runs, ("activation", "init"))
+    held = frames.setting(runs, ("activation", "init"))
     claim = _claim(span, depth)
     foot = (
         "Each line is a net without norm and skip, median over seeds: blue vanishes, green stays within two decades, orange explodes; numbers: decades from "

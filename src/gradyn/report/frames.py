@@ -111,6 +111,33 @@ class Frames:
             raise MissingError(f"{self.name} has no run with {', '.join(f'{axis}={value}' for axis, value in fixed.items())}; sweep it to draw this figure.")
         return runs
 
+    def setting(self, runs: pd.DataFrame, shown: Iterable[str], step: str = "at initialization") -> str:
+        """What is held fixed among the runs, in words, and the number of seeds: one line for under the title.
+
+        The usual settings are always said, any other where the folder sweeps it and the figure shows one value of it.
+
+        Args:
+            runs: what is drawn.
+            shown: axes that the figure shows.
+            step: when it was measured.
+        """
+        shown, words = set(shown), []
+        for axis, form in _SETTING.items():
+            if axis in runs and axis not in shown and runs[axis].nunique() == 1:
+                value = runs[axis].iloc[0]
+                words.append(_PLAIN_WORDS[axis, value] if (axis, value) in _PLAIN_WORDS else form.format(value))
+        unusual = [axis for axis in self.axes if axis not in {*shown, *_SETTING, *_NOT_SHOWN} and runs[axis].nunique() == 1 and self._is_swept(axis)]
+        words += [f"{axis}={runs[axis].dropna().iloc[0]}" for axis in unusual]
+        seeds = runs["seed"].nunique() if "seed" in runs else 1
+        return ", ".join(word for word in [*words, step] if word) + f"; {seeds} seed{'s' if seeds != 1 else ''}."
+
+    def _is_swept(self, axis: str) -> bool:
+        # A setting of options (`init.gain`) has other defaults in other options; it is swept where it varies within one.
+        parent = axis.split(".")[0]
+        if parent == axis or parent not in self.runs:
+            return bool(self.runs[axis].nunique() > 1)
+        return bool((self.runs.groupby(parent, observed=True)[axis].nunique() > 1).any())
+
     def at_start(self, runs: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
         """The layers of the given runs at initialization: run_id, layer and the columns."""
         rows = self.initial[self.initial["run_id"].isin(runs["run_id"])]
@@ -179,18 +206,6 @@ def _first_setting(runs: pd.DataFrame, parent: str, axis: str) -> pd.Series:
             best = ordered(axis, counts[counts == counts.max()].index)[0]
             keep[group.index] = group[axis] == best
     return keep
-
-
-def setting(runs: pd.DataFrame, shown: Iterable[str], step: str = "at initialization") -> str:
-    """What is held fixed among the runs, in words: one line for under the title."""
-    shown = set(shown)
-    words = []
-    for axis, form in _SETTING.items():
-        if axis in runs and axis not in shown and runs[axis].nunique() == 1:
-            value = runs[axis].iloc[0]
-            words.append(_PLAIN_WORDS[axis, value] if (axis, value) in _PLAIN_WORDS else form.format(value))
-    seeds = runs["seed"].nunique() if "seed" in runs else 1
-    return ", ".join([word for word in [*words, step] if word]) + f"; {seeds} seed{'s' if seeds != 1 else ''}."
 
 
 _SETTING = {

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from gradyn.report.figure import Drawn, decades
-from gradyn.report.frames import Frames, MissingError, setting
+from gradyn.report.frames import Frames, MissingError
 from gradyn.report.style import DERIVATIVE, GREY, INK, WEIGHT, Page, layer_ticks
 
 # Behind a number that stands on bars.
@@ -33,7 +33,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     split = _split(frames, runs, table)
     if split.empty:
         raise MissingError(f"{frames.name} has no finite gain at depth {runs['depth'].iloc[0]}; sweep a smaller depth.")
-    held = setting(runs, ("activation", "init"))
+    held = frames.setting(runs, ("activation", "init"))
     foot = (
         "Bars: median over seeds of log10 ‖W_lᵀδ_l‖/‖δ_l‖ (weights) and of log10 ‖φ′·W_lᵀδ_l‖/‖W_lᵀδ_l‖ (derivative), stacked about zero; the "
         f"net's step from layer l to l − 1 is their sum (line), and its mean over layers is the number in the panel. {frames.progress}"

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from gradyn.report.figure import Drawn, decades, label
-from gradyn.report.frames import Frames, setting
+from gradyn.report.frames import Frames
 from gradyn.report.rates import rates
 from gradyn.report.style import INK, RATE_MAP, Page, diverging
 
@@ -24,7 +24,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     activations = [value for value in frames.values("activation") if value in set(runs["activation"])]
     inits = [value for value in frames.values("init") if value in set(runs["init"])]
     table = rates(frames, runs)
-    held = setting(runs, ("activation", "init"))
+    held = frames.setting(runs, ("activation", "init"))
     foot = (
         "Rates are slopes over the hidden layers (without the first three), backward in the direction in which delta travels: below 0 (blue) "
         f"it shrinks layer by layer, above 0 (orange) it grows. Means over seeds of slopes of logarithms; the colour grows with the square root. "

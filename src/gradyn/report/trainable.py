@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
 from gradyn.report.figure import Drawn, label
-from gradyn.report.frames import Frames, MissingError, setting
+from gradyn.report.frames import Frames, MissingError
 from gradyn.report.maps import heat_map
 from gradyn.report.style import Page
 
@@ -34,7 +34,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     grid = best.pivot(index="cure", columns="depth", values=accuracy).reindex(index=rows, columns=depths)
     words = best.assign(text=best.apply(_cell, axis=1, column=accuracy, edges=(min(rates), max(rates)), is_narrow=page.is_narrow))
     words = words.pivot(index="cure", columns="depth", values="text").reindex(index=rows, columns=depths).fillna("no run")
-    held = setting(frames.runs, ("depth", "learning_rate", *_AXES), f"{int(frames.runs['steps'].max())} steps")
+    held = frames.setting(frames.baseline(("depth", "learning_rate", *_AXES)), ("depth", "learning_rate", *_AXES), f"{int(frames.runs['steps'].max())} steps")
     foot = (
         f"Upper number: {label(accuracy)} (mean over seeds); lower: the learning rate with the lowest training loss, of "
         f"{len(rates)} between {min(rates):g} and {max(rates):g}; "
@@ -62,7 +62,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
 
 def best_rates(frames: Frames) -> pd.DataFrame:
     """One row a cure and depth: the chosen rate, its loss and accuracies (means over seeds), and the share of its runs that stayed finite."""
-    runs = frames.runs.copy()
+    runs = frames.baseline(("depth", "learning_rate", *_AXES)).copy()
     runs["cure"] = _cure_words(runs)
     runs["loss"] = runs["run_id"].map(_late_loss(frames)).fillna(runs["final_loss"])
     runs["loss"] = runs["loss"].where(np.isfinite(runs["loss"]) & ~runs["status"].isin(("diverged", "overflow")), np.inf)
