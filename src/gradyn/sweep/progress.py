@@ -78,5 +78,3 @@ class Progress:
             )
         if stored < total - len(failed) - len(failed_before):
             self.say("Stopped early; nothing that was committed is lost. Go on: the same command again.")
-        elif not failed and not failed_before:
-            self.say(f"Next: gradyn figures {folder}")

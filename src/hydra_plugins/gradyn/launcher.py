@@ -11,6 +11,9 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+# As shells have it after Ctrl-C.
+INTERRUPTED = 130
+
 if TYPE_CHECKING:
     from gradyn.sweep import Plan
 
@@ -36,5 +39,9 @@ class LocalLauncher(Launcher):
     def launch_plan(self, plan: Plan) -> int:
         """Carry out the plan; returns the exit code."""
         from gradyn.sweep import launch
+        from hydra_plugins.gradyn._redraw import Redraw
 
-        return launch(plan)
+        redraw = Redraw(plan)
+        code = launch(plan, redraw)
+        redraw.end(is_complete=code != INTERRUPTED and bool(plan.specs))
+        return code
