@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 import gradyn
 from gradyn.cli import main
 from gradyn.core import ConfigError
+from gradyn.sweep import Plan
+from hydra_plugins.gradyn._session import hydra_ready
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -73,7 +76,9 @@ REFUSED = [
     (["device=nowhere"], "device must be a device of this machine; got 'nowhere'."),
     (["data=idx", "data.path=missing"], "data.path must be a folder that exists; got 'missing'."),
     (["log.layers=5"], "log.layers must be all or a list of steps >= 0; got 5."),
+    (["first={depht:[4]}"], "first.depht must be a setting of a run; got [4]. Did you mean depth?"),
     (["first=3"], "first must be lists of values by key; got 3."),
+    (["experiment=vanishing_exploding", "first={width:[4]}"], "first.width must be a key that is there"),
     (["+foo=3"], "foo must be a key that a run reads; got 3."),
     (["~clip"], "clip must be given; got None."),
     (["width=4*dept"], "width must read keys that exist, and dept does not; got '4*dept'. Did you mean depth?"),
@@ -209,6 +214,31 @@ def test_a_sweep_runs_its_plan_and_the_next_plan_knows(run: Run, tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
     assert set(gradyn.load("results/small").runs["run_id"]) == {spec.run_id for spec in gradyn.plan(words)}
     assert "log.layers must be as in results/small" in run("plan", *words, "log.layers=[0]")[2]
+
+
+def test_failed_runs_are_retried_on_request(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[Plan] = []
+    with hydra_ready():
+        from hydra_plugins.gradyn.launcher import LocalLauncher
+    monkeypatch.setattr(LocalLauncher, "launch_plan", lambda self, plan: launched.append(plan) or 1)
+    assert run("sweep", "depth=3")[0] == 1
+    assert run("sweep", "--retry-failed", "depth=3")[0] == 1
+    assert [plan.execution.retry_failed for plan in launched] == [False, True]
+
+
+def test_figures_are_drawn_of_the_folder_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("gradyn.report.figures", lambda folder, **settings: asked.append((folder, settings)) or [Path("a.png")])
+    assert run("figures", "results/quick", "--only", "maps", "--format", "png,svg") == (0, "a.png\n", "")
+    assert asked == [("results/quick", {"only": ["maps"], "formats": ("png", "svg")})]
+    assert run("figures")[::2] == (2, "gradyn figures: the following arguments are required: FOLDER. gradyn figures --help says more.\n")
+
+
+def test_planning_inside_another_hydra_application_leaves_it_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("x: 1\n")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        assert len(gradyn.plan(["depth=2,4"])) == 2
+        assert compose("config", ["x=2"]) == {"x": 2}
 
 
 def test_the_module_is_the_command(tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 import gradyn.sweep  # noqa: F401  (every group is loaded with it)
-from gradyn.core import groups, options
-from gradyn.core.configs import packaged
+from gradyn.core import groups, options, packaged
 from hydra_plugins.gradyn._session import hydra_ready, loader
 from hydra_plugins.gradyn._specs import Specs
 from hydra_plugins.gradyn.compose import plan

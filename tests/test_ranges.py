@@ -130,8 +130,9 @@ def test_whole_numbers_and_floats_of_one_value_are_one_run() -> None:
 
 
 def test_zipped_axes_advance_together() -> None:
-    specs = plan(["depth=2,4,8", "seed=0,1", "width=8,16,32", "hydra.sweeper.zip=[[depth,width]]"]).specs
-    assert [(spec.depth, spec.width, spec.seed) for spec in specs] == [(d, 4 * d, s) for d in (2, 4, 8) for s in (0, 1)]
+    made = plan(["depth=2,4,8", "seed=0,1", "width=8,16,32", "hydra.sweeper.zip=[[depth,width]]"])
+    assert "depth and width advance together" in made.notes
+    assert [(spec.depth, spec.width, spec.seed) for spec in made.specs] == [(d, 4 * d, s) for d in (2, 4, 8) for s in (0, 1)]
 
 
 def test_the_command_line_replaces_the_axes_of_an_experiment() -> None:

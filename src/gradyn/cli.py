@@ -77,7 +77,7 @@ def _plan(words: list[str]) -> int:
     made, is_listed = plan(words)
     if made is None:
         return 0
-    from gradyn.sweep.launch import check_device
+    from gradyn.sweep import check_device
 
     check_device(made.execution.device)
     done = stored(made)

@@ -38,6 +38,7 @@ class Jobs:
 
     def __init__(self, parts: Parts, axes: Sequence[Axis], dimensions: Sequence[tuple[int, ...]], ties: Ties) -> None:
         self._parts, self._axes, self._ties = parts, axes, ties
+        self.dimensions = dimensions
         self._lengths = [len(axes[members[0]].choices) for members in dimensions]
         self._dimension_of = {index: place for place, members in enumerate(dimensions) for index in members}
         self._settings = [index for index, axis in enumerate(axes) if not axis.is_group]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def plan_from(loader: Any, config_name: str, hydra_overrides: list[str], argumen
     """
     with Refusals(loader, config_name, arguments, grid):
         jobs, axes, note = jobs_from(loader, config_name, hydra_overrides, arguments, grid, pairs)
-        return _plan_of(jobs, axes, note)
+        return _plan_of(jobs, axes, [note, *_together(axes, jobs.dimensions)])
 
 
 def jobs_from(
@@ -110,7 +111,7 @@ def _settled(axis: Axis, ties: Ties) -> Axis:
     return dataclasses.replace(axis, choices=tuple(choices))
 
 
-def _plan_of(jobs: Jobs, axes: Sequence[Axis], note: str) -> Any:
+def _plan_of(jobs: Jobs, axes: Sequence[Axis], notes: list[str]) -> Any:
     # Here, not above: torch comes with it, and Hydra imports this folder for tab completion too.
     from gradyn.sweep import Execution, Log, Plan
     from hydra_plugins.gradyn._specs import Specs
@@ -128,7 +129,7 @@ def _plan_of(jobs: Jobs, axes: Sequence[Axis], note: str) -> Any:
         runs.setdefault(specs.identity(spec), spec)
     for key in (*_COMMAND, "exec"):
         require(key in command, key, "be given", None, "The config lacks it.")
-    notes = [note, *_twice(len(jobs), len(runs)), *_left_over(runs.values()), *_exponents(axes)]
+    notes += [*_twice(len(jobs), len(runs)), *_left_over(runs.values()), *_exponents(axes)]
     return Plan(
         specs=tuple(runs.values()),
         name=_name(command["name"]),
@@ -137,7 +138,7 @@ def _plan_of(jobs: Jobs, axes: Sequence[Axis], note: str) -> Any:
         execution=Execution.of(command["device"], command["exec"]),
         axes={axis.element: axis.values for axis in axes if axis.is_swept},
         notes=tuple(notes),
-        first=_first(command["first"]),
+        first=_first(command["first"], next(iter(runs.values())).columns),
         config=OmegaConf.to_yaml(OmegaConf.create({"config": first_job, "axes": {axis.element: list(axis.values) for axis in axes if axis.is_swept}})),
     )
 
@@ -156,15 +157,25 @@ def _name(name: Any) -> str:
     return str(name)
 
 
-def _first(first: Any) -> dict[str, tuple[Any, ...]]:
+def _first(first: Any, columns: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    if first is None:
+        return {}
     is_lists = isinstance(first, dict) and all(isinstance(values, list) and values for values in first.values())
     require(is_lists, "first", "be lists of values by key", first, "For example 'first={depth:[4,16],norm:[none]}'.")
+    for key in first:
+        # Only the group of a dotted key: another run's option may have the setting where this one's has not.
+        near = get_close_matches(str(key), columns, n=1)
+        require(str(key).split(".")[0] in columns, f"first.{key}", "be a setting of a run", first[key], f"Did you mean {near[0]}?" if near else "")
     return {str(key): tuple(values) for key, values in first.items()}
 
 
 def _root(results: Any) -> Path:
     require(isinstance(results, str) and results != "", "results", "be a folder", results, "For example results=results.")
     return Path(results).expanduser()
+
+
+def _together(axes: Sequence[Axis], dimensions: Sequence[tuple[int, ...]]) -> list[str]:
+    return [f"{' and '.join(axes[index].element for index in members)} advance together" for members in dimensions if len(members) > 1]
 
 
 def _twice(jobs: int, runs: int) -> list[str]:

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from gradyn.core import ConfigError
 from hydra_plugins.gradyn._arithmetic import as_written, lower
@@ -37,8 +37,11 @@ class Refusals:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, ConfigError) or not isinstance(error, (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError)):
+        is_theirs = isinstance(error, (HydraException, OmegaConfBaseException, yaml.YAMLError))
+        # Hydra raises bare ValueErrors too; one from anywhere else is a fault in the program and keeps its trace.
+        if not is_theirs and not (isinstance(error, ValueError) and not isinstance(error, ConfigError) and _raised_by_hydra(trace)):
             return
+        assert isinstance(error, Exception)
         raise self._said(error) from error
 
     def _said(self, error: Exception) -> ConfigError:
@@ -150,6 +153,13 @@ class Refusals:
         return [str(key) for key in keys if key not in ("_target_", "defaults")]
 
 
+def _raised_by_hydra(trace: TracebackType | None) -> bool:
+    module = ""
+    while trace is not None:
+        module, trace = trace.tb_frame.f_globals.get("__name__", ""), trace.tb_next
+    return module.split(".")[0] in ("hydra", "omegaconf")
+
+
 def lacks(group: str, field: str, value: Any, having: Sequence[str], lacking: Sequence[str]) -> ConfigError:
     """The refusal of a field set for options of which some don't have it."""
     all_of_them = ",".join([*having, *lacking])
@@ -168,11 +178,12 @@ def _said_of_interpolation(error: BaseException) -> ConfigError | None:
         seen = seen.__cause__
     if seen is None:
         return None
-    message = " ".join(str(seen.msg or seen).split())
-    key = str(seen.full_key)
-    if "missing" in message.lower() and "???" in str(getattr(seen, "value", "???")) and "Interpolation" not in type(seen).__name__:
-        return ConfigError(key, "be given", None, f"Add {key}=<value>.")
-    return ConfigError(key, "resolve to a value", str(seen.value) if seen.value is not None else "an interpolation", f"{message.split(' full_key:')[0]}.")
+    key, message = str(seen.full_key), str(seen).splitlines()[0]
+    if isinstance(seen, MissingMandatoryValue):
+        return ConfigError(key, "be given", "???", f"Add {key}=<value>.")
+    if isinstance(seen, (ConfigKeyError, ConfigAttributeError)):
+        return ConfigError(key, "be a key that is there", None, f"{message}; +{key}=<value> adds one.")
+    return ConfigError(key, "resolve to a value", seen.value, f"{message}.")
 
 
 def _said_of_yaml(error: yaml.YAMLError) -> ConfigError:

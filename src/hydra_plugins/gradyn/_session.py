@@ -14,8 +14,7 @@ from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.plugins import Plugins
 from hydra.core.utils import setup_globals
 
-from gradyn.core import ConfigError
-from gradyn.core.configs import packaged
+from gradyn.core import ConfigError, packaged
 
 VERSION_BASE = "1.3"
 # From 1.4 on there is nothing to choose: setting a base is deprecated there, and 1.3 is how it behaves.

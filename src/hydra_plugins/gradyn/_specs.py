@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra.utils import get_class
 
-from gradyn.core import AbstractComponent, ConfigError, options, require
+from gradyn.core import AbstractComponent, ConfigError, option_name, require
 from gradyn.sweep import RunSpec
 
 TARGET = "_target_"
@@ -70,12 +70,12 @@ class Specs:
             if key == TARGET:
                 continue
             if key not in known:
-                raise unknown_field(group, key, setting, self._option(group, cls), known)
+                raise unknown_field(group, key, setting, option_name(cls), known)
             settings[key] = _typed(setting, hints[key])
+        for field in dataclasses.fields(cls):
+            has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+            require(field.name in settings or has_default, f"{group}.{field.name}", "be given", None, f"{option_name(cls)} has no default for it.")
         return cls(**settings)
-
-    def _option(self, group: str, cls: type[AbstractComponent]) -> str:
-        return next((name for name, other in options(self._groups[group]).items() if other is cls), cls.__name__)
 
     def _class(self, group: str, target: str) -> type[AbstractComponent]:
         base = self._groups[group]
