@@ -46,8 +46,10 @@ def nets(frames: Frames) -> pd.DataFrame:
         (net(-30, spread=30), "undecided"),
         (net(-math.inf), "vanishes"),
         (net(math.nan, forth=40, forward_faults=5), "explodes"),
+        (net(math.nan, forth=math.nan, forward_faults=63), "explodes"),
+        (net(-30, forward_faults=1), "explodes"),
     ],
-    ids=["back-", "back+", "well", "forth-", "forth+", "level", "near", "scattered", "zero", "overflow"],
+    ids=["back-", "back+", "well", "forth-", "forth+", "level", "near", "scattered", "zero", "overflow", "at once", "late"],
 )
 def test_the_state_of_a_net_is_read_off_three_numbers(seeds: pd.DataFrame, expected: str) -> None:
     assert state(seeds) == expected

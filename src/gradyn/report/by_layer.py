@@ -154,16 +154,25 @@ def max_derivative(runs: pd.DataFrame) -> float:
 def mark_end(ax: Axes, layers: np.ndarray, values: np.ndarray, colour: object, name: str, size: float = 6.0) -> None:
     """A cross where numbers stop being finite, a triangle where they are exactly zero from there on; a remark where no layer has a number."""
     for bad, mark, word in ((np.isnan(values), "x", "not finite"), (np.isneginf(values), "v", "exactly zero")):
-        places = np.flatnonzero(bad.any(axis=0))
+        good = np.flatnonzero(np.isfinite(values).any(axis=0))
+        places = np.setdiff1d(np.flatnonzero(bad.any(axis=0)), good)
         if len(places) == 0:
             continue
-        good = np.flatnonzero(np.isfinite(values).all(axis=0))
         # The readout alone is left: the loss's own gradient has not travelled yet.
         if len(good) <= 1:
             remark(ax, f"{name}: {word}", size)
         else:
             at = good[np.argmin(np.abs(good - places.mean()))]
-            ax.plot(layers[at], np.median(values[:, at]), marker=mark, color=colour, markersize=4.5, markeredgewidth=1.2, linestyle="", zorder=4)
+            ax.plot(
+                layers[at],
+                np.nanmedian(np.where(np.isfinite(values[:, at]), values[:, at], np.nan)),
+                marker=mark,
+                color=colour,
+                markersize=4.5,
+                markeredgewidth=1.2,
+                linestyle="",
+                zorder=4,
+            )
 
 
 def _points(runs: pd.DataFrame, layers: np.ndarray, values: np.ndarray, activation: str, depth: int, quantity: str) -> pd.DataFrame:

@@ -20,8 +20,8 @@ The verdict on a cure of a sick net, D = |B cured| - |B sick| paired by seed:
     helps                    D wholly below -|B sick| / 10: at least a tenth of the decades is gone
     worse                    D wholly above +|B sick| / 10
     no effect                neither
-A row of `cures.csv` is a cure and an illness; its verdict is the most frequent over the nets that have the illness, the less
-favourable one in a tie. It agrees with the textbook, or not, or the question stays open: no cure shown, but fewer than half of the
+A row of `cures.csv` is a cure and an illness; its verdict is the median over the nets that have the illness, in the order of VERDICTS,
+the less favourable of two in the middle. It agrees with the textbook, or not, or the question stays open: no cure shown, but fewer than half of the
 nets shown to be ill. What clipping and penalties do, they do to the steps of training: no rate at initialization knows of
 them, so that the rate after the last step stands beside it.
 """
@@ -232,7 +232,7 @@ def cure_table(nets: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (cure, illness), group in nets.groupby(["cure", "illness"], sort=False):
         counts = group["verdict"].value_counts()
-        most = max((name for name in counts.index if counts[name] == counts.max()), key=VERDICTS.index)
+        most = sorted(group["verdict"], key=VERDICTS.index)[len(group) // 2]
         kind = group["kind"].iloc[0]
         book = _TEXTBOOK.get(kind, {}).get(illness, "")
         row = {"cure": cure, "illness": illness, "verdict": most, "nets": f"{counts[most]} of {len(group)}", "textbook": book or "says nothing"}

@@ -45,7 +45,8 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     foot = (
         f"Grey: the sick net; blue: the same net with the cure; both at initialization, so that clipping, which acts later, leaves no trace. "
         f"{seed_words(nets['seed'].nunique())} "
-        f"The verdict counts backward span, forward span and level, by intervals over seeds. {frames.progress}"
+        f"The verdict counts backward span, forward span and level, by intervals over seeds; "
+        f"zero, inf: delta is exactly zero or beyond the float's range. {frames.progress}"
     )
     options = [cure for cure in options if any(cure.suits(*key) for key, _ in patients)]
     with_cures = [numbers(frames, with_cure(frames, nets, cure)) for cure in options]
@@ -78,7 +79,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
                 points.append(_points(key, cure.name, layers, values))
                 text = verdict(plain[plain["run_id"].isin(sick["run_id"])], cured)
                 if not np.isfinite(values).any():
-                    text += ": zero" if np.isneginf(values).any() else ": not finite"
+                    text += ": zero" if np.isneginf(values).any() else ": inf"
             elif cure.suits(*key):
                 text = "no run yet"
             title = cure.name.replace("initialization", "init").replace("weight ", "")
@@ -145,12 +146,16 @@ def _claim(patients: list[tuple[tuple[str, str], str]], options: list[Cure], pla
     for (activation, init), _ in patients:
         sick = plain[(plain["activation"] == activation) & (plain["init"] == init)]
         found = [
-            cure.name.split(": ")[-1]
+            _short(cure)
             for cure, runs in zip(options, with_cures, strict=True)
             if len(match := treated(runs, cure, activation, init)) and verdict(sick, match) == "cures"
         ]
         words.append(f"{activation} {init} is cured by {', '.join(found) if found else 'none'}")
     return "; ".join(words) + "."
+
+
+def _short(cure: Cure) -> str:
+    return cure.value if cure.kind == "initialization" else cure.kind
 
 
 def _points(key: tuple[str, str], cure: str, layers: np.ndarray, values: np.ndarray) -> pd.DataFrame:
@@ -178,12 +183,12 @@ def draw_table(frames: Frames, page: Page) -> list[Drawn]:
     held = frames.setting(plain_nets(frames), ("activation", "init", "norm", "residual", "clip"), "rates and level at initialization")
     answered = table[table["agrees"] != ""]
     yes, left = (int((answered["agrees"] == word).sum()) for word in ("yes", "open"))
-    claim = f"Of {len(answered)} answers of the textbook {yes} hold in most nets, {left} stay open; batch norm {_norm_words(table)}"
+    claim = f"Of {len(answered)} answers of the textbook {yes} hold in most nets, {left} stay{'s' if left == 1 else ''} open; batch norm {_norm_words(table)}"
     foot = (
         "Rates in decades a layer; level log10 ‖∂L/∂W₁‖; accuracy after the last step; largest update log10 ‖ΔW‖/‖W‖. "
         "Ring: sick nets; mark: with the cure; medians over the nets that have the illness (those beyond the float's range at the panel's edge, as a bar). "
-        "Verdict: the most "
-        "frequent over those nets, by 95 % intervals over seeds; in brackets on how many of them. Rule, explanations and every net: cures.csv, cure_nets.csv. "
+        "Verdict: the median over those nets, each judged by 95 % intervals over seeds; in brackets how many have it. "
+        "Rule, explanations and every net: cures.csv, cure_nets.csv. "
         f"Gates (LSTM, GRU) need recurrent nets and are left out. {_absent(frames)}{frames.progress}"
     )
     words = 0.98 if page.is_narrow else 1.62
