@@ -175,3 +175,8 @@ def test_counts_of_a_sentence_add_up(frames: Frames) -> None:
     judged = sentences(frames)
     assert (judged["both"] + judged["condition_only"] + judged["consequence_only"] <= judged["runs"]).all()
     assert (judged["runs"] > 0).all()
+
+
+def test_one_seed_cannot_tell_illness_from_chance() -> None:
+    with pytest.raises(MissingError, match="one seed"):
+        cure_nets(make_frames({"seed": [0]}))

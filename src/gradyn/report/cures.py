@@ -201,7 +201,7 @@ def cure_nets(frames: Frames) -> pd.DataFrame:
             row |= _gains(frames, match)
             rows.append(row)
     if not rows:
-        raise MissingError(f"{frames.name} has no net that vanishes or explodes beside a cured one yet; sweep deeper nets or more initializers.")
+        raise MissingError(none_ill(frames, nets))
     return pd.DataFrame(rows)
 
 
@@ -211,6 +211,13 @@ def treated(runs: pd.DataFrame, cure: Cure, activation: str, init: str) -> pd.Da
         return runs[:0]
     target = {"activation": activation, "init": init} | ({cure.axis: cure.value} if cure.axis in ("activation", "init") else {})
     return runs[(runs["activation"] == target["activation"]) & (runs["init"] == target["init"])]
+
+
+def none_ill(frames: Frames, nets: pd.DataFrame) -> str:
+    """The line that says why no net counts as ill."""
+    if nets["seed"].nunique() < 2:
+        return f"{frames.name} has one seed, which can't tell illness from chance; sweep seed=range(3)."
+    return f"{frames.name} has no plain net that vanishes or explodes beyond its seeds' scatter, beside a cured one; sweep deeper nets or init=small,large."
 
 
 def with_cure(frames: Frames, nets: pd.DataFrame, cure: Cure) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from gradyn.report.cures import NUMBERS, VERDICTS, Cure, cure_nets, cure_table, cures_of, numbers, plain_nets, state, treated, verdict, with_cure
+from gradyn.report.cures import NUMBERS, VERDICTS, Cure, cure_nets, cure_table, cures_of, none_ill, numbers, plain_nets, state, treated, verdict, with_cure
 from gradyn.report.figure import Drawn, label
 from gradyn.report.frames import Frames, MissingError, seed_words
 from gradyn.report.sentences import sentences
@@ -137,7 +137,7 @@ def _patients(frames: Frames, nets: pd.DataFrame) -> list[tuple[tuple[str, str],
         if ranked:
             found.append((min(ranked)[-1], words))
     if not found:
-        raise MissingError(f"{frames.name} has no plain net that vanishes or explodes with a finite delta; sweep deeper nets or init=small,large.")
+        raise MissingError(none_ill(frames, nets))
     return found
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
+from gradyn.report.cures import LOWEST_LEVEL, WELL
 from gradyn.report.figure import Drawn, decades, label
 from gradyn.report.frames import Frames
 from gradyn.report.rates import rates
@@ -100,11 +101,9 @@ def _mean(values: pd.Series) -> float:
 def _claim(table: pd.DataFrame) -> str:
     mean = table.groupby(["activation", "init"], observed=True)[list(_NUMBERS)].agg(_mean)
     depth = int(table["depth"].iloc[0])
-    calm = mean[(mean["backward_rate"].abs() * (depth - 2) <= 1) & (mean["forward_rate"].abs() * (depth - 2) <= 1)]
+    back, forth = (mean[name] * (depth - 2) for name in _NUMBERS[:2])
+    calm = mean[(back.abs() <= WELL) & (forth.abs() <= WELL)]
     names = [f"{activation} {init}" for activation, init in calm.index]
-    hidden = mean[(mean["backward_rate"] * (depth - 2) < -1) | (mean["level"] < -3)]
-    return (
-        f"At depth {depth}, {len(calm)} of {len(mean)} nets keep signal and gradient within one decade"
-        + (f": {', '.join(names)}" if 0 < len(names) <= 4 else "")
-        + f"; {len(hidden)} vanish."
-    )
+    lost, grown = int(((back < -WELL) | (mean["level"] < LOWEST_LEVEL)).sum()), int(((back > WELL) | back.isna()).sum())
+    listed = f": {', '.join(names)}" if 0 < len(names) <= 4 else ""
+    return f"At depth {depth}, {len(calm)} of {len(mean)} nets keep signal and gradient within two decades{listed}; {lost} vanish, {grown} explode."

@@ -67,7 +67,9 @@ def figures(
     if only is None and frames.name in scripts:
         figure = scripts[frames.name].figure
     else:
-        names = STANDARD if only is None else tuple(only)
+        names = tuple(only or STANDARD)
+        if only is None and frames.runs["learning_rate"].nunique() > 1:
+            names = (*names, "trainable_depth")
 
         def figure(frames: Frames, page: Page) -> list[Drawn]:
             return drawn(frames, page, *names)
