@@ -42,7 +42,7 @@ trainable: setup ## which depth trains, under which cure, at which learning rate
 	$(PY) -m gradyn figures results/trainable_depth
 
 reproduce: setup ## every experiment and its claims; writes the scoreboard
-	$(PY) -m gradyn reproduce
+	$(PY) -m gradyn reproduce --scoreboard results/reference
 
 figures: setup ## draw again from Parquet alone (FOLDER=results/...)
 	$(PY) -m gradyn figures "$(FOLDER)"

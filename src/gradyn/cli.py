@@ -22,6 +22,7 @@ gradyn: how gradients vanish, explode and are cured, measured layer by layer
   gradyn plan [overrides]           what a sweep would run
   gradyn sweep [overrides]          run it; the same command again goes on where it stopped
   gradyn figures FOLDER             draw a sweep's figures from its tables
+  gradyn reproduce                  every experiment and the verdicts on its claims
   gradyn completion bash            tab completion: eval "$(gradyn completion bash)"
 
 gradyn sweep --help lists groups, options and the grammar of overrides; gradyn --version the version."""
@@ -101,6 +102,20 @@ def _figures(words: list[str]) -> int:
     return 0
 
 
+def _reproduce(words: list[str]) -> int:
+    parser = _Parser(prog="gradyn reproduce", description="Run and draw every experiment, judge its claims, write the scoreboard.")
+    parser.add_argument("--only", metavar="NAME", action="append", help="this experiment; may be given several times")
+    parser.add_argument("--judge", action="store_true", help="run nothing: judge what is in the results")
+    parser.add_argument("--results", metavar="FOLDER", default="results", help="folder of the sweeps' folders (results)")
+    parser.add_argument("--scoreboard", metavar="FOLDER", default="results", help="where scoreboard.md and .csv go (results)")
+    given = parser.parse_args(words)
+    from gradyn.report import reproduce
+
+    code = reproduce(Path(given.results), Path(given.scoreboard), only=given.only, is_run=not given.judge)
+    print((Path(given.scoreboard) / "scoreboard.md").read_text(encoding="utf-8"))
+    return code
+
+
 def _completion(words: list[str]) -> int:
     parser = _Parser(prog="gradyn completion", description="Print the script that installs tab completion in a shell.")
     parser.add_argument("shell", nargs="?", default="bash", help="bash, zsh or fish")
@@ -162,4 +177,4 @@ def _version() -> str:
         return "of a checkout that is not installed"
 
 
-_COMMANDS: dict[str, Callable[[list[str]], int]] = {"sweep": _sweep, "plan": _plan, "figures": _figures, "completion": _completion}
+_COMMANDS: dict[str, Callable[[list[str]], int]] = {"sweep": _sweep, "plan": _plan, "figures": _figures, "reproduce": _reproduce, "completion": _completion}

@@ -12,6 +12,7 @@ from gradyn.report.experiment import Claim, Experiment, claims_table, experiment
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
+from gradyn.report.scoreboard import reproduce
 from gradyn.report.sentences import sentences
 from gradyn.report.style import Page
 from gradyn.report.trainable import TRAINED, best_rates
@@ -41,6 +42,7 @@ __all__ = [
     "main",
     "rates",
     "read",
+    "reproduce",
     "seed_claim",
     "sentences",
     "state",

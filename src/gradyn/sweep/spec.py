@@ -98,9 +98,13 @@ class RunSpec:
         return hashlib.sha256(("{" + ",".join(sorted(parts)) + "}").encode()).hexdigest()[:16]
 
 
+# Made once: json.dumps builds a new one on every call with these settings.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def _canonical(value: Any) -> str:
     # repr of a float is its shortest exact decimal; 1 and 1.0 are the same rate, so floats that are whole are written as floats.
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 @lru_cache(maxsize=65536)
