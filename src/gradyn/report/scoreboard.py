@@ -69,13 +69,14 @@ def _judged(experiment: Experiment, folder: Path) -> pd.DataFrame:
 
 def _markdown(table: pd.DataFrame) -> str:
     made = provenance()
+    commit = f"{made['commit'] or 'unknown'}{' with changes' if made['dirty'] else ''}"
     counts = table["verdict"].value_counts()
     lines = [
         "# Scoreboard",
         "",
         ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ". A failed claim stays. Made by `make reproduce`.",
         "",
-        f"Commit {made['commit'] or 'unknown'}{' with changes' if made['dirty'] else ''}; {made['versions']}; {made['hardware']}; {datetime.now(UTC):%Y-%m-%d}.",
+        f"Commit {commit}; {made['versions']}; {made['hardware']}; {datetime.now(UTC):%Y-%m-%d}.",
         "",
         "| experiment | claim | verdict | measured | said | standard error | z | source |",
         "|---|---|---|---|---|---|---|---|",
