@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from gradyn.report.cures import FINITE
 from gradyn.report.figure import Drawn, label
@@ -66,10 +67,11 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
         for row in (0, 1):
             axes[row, column].set_xlabel("step" if row == 1 else "")
             axes[row, column].locator_params(axis="y", nbins=4)
+            axes[row, column].xaxis.set_major_locator(MaxNLocator(4, integer=True))
         for name, rows in logs.items():
             lost = rows.loc[~rows["status"].isin(FINITE), "run_id"].nunique()
             if lost:
-                words = f"{'without' if name == 'none' else 'with'} clipping {lost} of {rows['run_id'].nunique()} runs overflow"
+                words = f"{'without' if name == 'none' else 'with'}{'' if page.is_narrow else ' clipping'}: {lost} of {rows['run_id'].nunique()} runs overflow"
                 axes[1, column].set_title(words, size=5.8 if page.is_narrow else 6.5, color=GREY)
     axes[0, 0].set_ylabel(label("log10_grad_l2"))
     axes[1, 0].set_ylabel(r"$\log_{10}$ loss")
@@ -137,7 +139,14 @@ def _claim(clipped: pd.DataFrame, free: pd.DataFrame, steps: pd.DataFrame, binds
     shares = [float((runs[runs["depth"] == depth]["status"].isin(FINITE)).mean()) for runs in (free, clipped) if len(runs)]
     after = (steps["log10_grad_l2"] + np.log10(steps["clip_scale"])).replace([np.inf, -np.inf], np.nan).max()
     before = steps["log10_grad_l2"].replace([np.inf, -np.inf], np.nan).max()
-    text = f"Clipping brings the largest gradient from 10^{before:.0f} to 10^{after:.0f} and binds on {100 * binds.mean():.0f} % of the steps"
+    text = f"Clipping brings the largest gradient from {_power(before)} to {_power(after)} and binds on {100 * binds.mean():.0f} % of the steps"
     if len(shares) == 2:
         text += f"; {100 * shares[0]:.0f} % of the nets stay finite without it, {100 * shares[1]:.0f} % with it"
-    return text.replace("-", "−").replace("10^−0", "1").replace("to 10^0 ", "to 1 ") + "."
+    return text + "."
+
+
+def _power(log10: float) -> str:
+    """A power of ten for a sentence: `10²¹`, `1`; what is no number is said so."""
+    if not np.isfinite(log10):
+        return "nothing finite"
+    return "10" + f"{log10:.0f}".translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")) if round(log10) else "1"

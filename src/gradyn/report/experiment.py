@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gradyn.core import Source
-from gradyn.core.configs import packaged
+from gradyn.core import Source, packaged
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames, read
 from gradyn.report.rates import interval
