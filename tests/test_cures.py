@@ -180,3 +180,15 @@ def test_counts_of_a_sentence_add_up(frames: Frames) -> None:
 def test_one_seed_cannot_tell_illness_from_chance() -> None:
     with pytest.raises(MissingError, match="one seed"):
         cure_nets(make_frames({"seed": [0]}))
+
+
+def test_a_row_has_the_median_verdict_of_its_nets(nets: pd.DataFrame) -> None:
+    some = nets[(nets["kind"] == "residual") & (nets["illness"] == "vanishes")].head(4)
+    for verdicts, expected in (
+        (["cures", "cures", "helps", "worse"], "helps"),
+        (["cures", "helps", "no effect", "worse"], "no effect"),
+        (["worse", "cures", "cures", "cures"], "cures"),
+        (["makes the opposite ill"] * 3 + ["cures"], "makes the opposite ill"),
+    ):
+        row = cure_table(some.assign(verdict=verdicts)).iloc[0]
+        assert (row["verdict"], row["nets"]) == (expected, f"{verdicts.count(expected)} of 4")
