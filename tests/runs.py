@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradyn.core import groups, options
+import catalogue
 from gradyn.data import Digits
 from gradyn.nn import HeNormal, NoDropout, NoNorm, Plain, Relu
 from gradyn.optim import CrossEntropy, NoClip, NoPenalty, Sgd
 from gradyn.sweep import RunSpec
 
-ACTIVATIONS = [cls() for cls in options(groups()["activation"]).values()]
+ACTIVATIONS = [cls() for cls in catalogue.shipped("activation").values()]
 
 
 def make_spec(**changes: Any) -> RunSpec:

@@ -64,8 +64,8 @@ class Halved(AbstractBranched):
 class Half(AbstractClip):
     """Half of every gradient."""
 
-    def log2_factors(self, log2_l2_PR: Tensor, layer_of: Sequence[int]) -> Tensor:
-        return torch.full_like(log2_l2_PR, -1.0)
+    def log2_factors(self, log2_l2_RP: Floats, layer_of: Sequence[int]) -> Floats:
+        return np.full_like(log2_l2_RP, -1.0)
 ''',
     ),
     "penalty": (

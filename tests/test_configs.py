@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 import gradyn.sweep  # noqa: F401  (every group is loaded with it)
-from gradyn.core import groups, options, packaged
+from catalogue import shipped
+from gradyn.core import groups, packaged
 from hydra_plugins.gradyn._session import hydra_ready, loader
 from hydra_plugins.gradyn._specs import Specs
 from hydra_plugins.gradyn.compose import plan
@@ -37,14 +38,14 @@ def test_the_first_lines_say_what_a_file_is(path: Path) -> None:
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_an_option_is_the_class_of_its_name_with_the_defaults_of_its_fields(group: str, option: str) -> None:
     values = yaml.safe_load((CONFIGS / group / f"{option}.yaml").read_text(encoding="utf-8"))
-    cls = options(groups()[group])[option]
+    cls = shipped(group)[option]
     assert values.pop("_target_") == f"{cls.__module__.rsplit('.', 1)[0]}.{cls.__name__}"
     assert values == {field.name: field.default for field in dataclasses.fields(cls)}
 
 
 @pytest.mark.parametrize("group", groups())
 def test_every_final_class_is_an_option(group: str) -> None:
-    assert {option for other, option in OPTIONS if other == group} == set(options(groups()[group]))
+    assert {option for other, option in OPTIONS if other == group} == set(shipped(group))
 
 
 @pytest.mark.parametrize("option", [option for group, option in OPTIONS if group == "data"])
@@ -59,7 +60,7 @@ def test_every_data_set_is_reached_by_a_plan(option: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("group", [group for group in groups() if group != "data"])
 def test_every_option_of_a_group_is_reached_by_one_sweep(group: str) -> None:
     made = plan([f"{group}=glob(*)"])
-    assert [spec.components[group].name for spec in made.specs] == sorted(options(groups()[group]))
+    assert [spec.components[group].name for spec in made.specs] == sorted(shipped(group))
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gradyn.core import groups, options
+import catalogue
 from gradyn.data import Gaussian
 from gradyn.nn import BatchNorm, Identity, Inverted, LayerNorm, Lsuv, Orthogonal, Small, Tanh
 from gradyn.optim import Adam, Adaptive, Cotangent, GlobalL2, Mse
@@ -54,7 +54,7 @@ def test_every_activation_gives_the_same_bits_in_any_stack(activation, dtype):
 
 
 @pytest.mark.parametrize(("batch_size", "width"), SIZES)
-@pytest.mark.parametrize("norm", options(groups()["norm"]).values(), ids=lambda c: c.__name__)
+@pytest.mark.parametrize("norm", catalogue.shipped("norm").values(), ids=lambda c: c.__name__)
 def test_every_norm_gives_the_same_bits_at_awkward_sizes(norm, batch_size, width):
     if norm is BatchNorm and batch_size == 1:
         pytest.skip("batch norm of one sample is refused")

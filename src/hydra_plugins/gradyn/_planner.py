@@ -129,6 +129,7 @@ def _plan_of(jobs: Jobs, axes: Sequence[Axis], notes: list[str]) -> Any:
         runs.setdefault(specs.identity(spec), spec)
     for key in (*_COMMAND, "exec"):
         require(key in command, key, "be given", None, "The config lacks it.")
+    swept = {axis.element: list(axis.values) for axis in axes if axis.is_swept}
     notes += [*_twice(len(jobs), len(runs)), *_left_over(runs.values()), *_exponents(axes)]
     return Plan(
         specs=tuple(runs.values()),
@@ -136,10 +137,10 @@ def _plan_of(jobs: Jobs, axes: Sequence[Axis], notes: list[str]) -> Any:
         folder=_root(command["results"]) / command["name"],
         log=Log.of(command["log"]),
         execution=Execution.of(command["device"], command["exec"]),
-        axes={axis.element: axis.values for axis in axes if axis.is_swept},
+        axes={key: tuple(values) for key, values in swept.items()},
         notes=tuple(notes),
         first=_first(command["first"], next(iter(runs.values())).columns),
-        config=OmegaConf.to_yaml(OmegaConf.create({"config": first_job, "axes": {axis.element: list(axis.values) for axis in axes if axis.is_swept}})),
+        config=OmegaConf.to_yaml(OmegaConf.create({"runs": len(runs), "axes": swept, "config": first_job})),
     )
 
 
