@@ -13,6 +13,8 @@ PY := .venv/bin/python
 STAMP := .venv/.installed
 # Processes of the test suite; JOBS=0 keeps it in one.
 JOBS ?= 2
+# The textbook's penalties on the default sweep's deepest nets, in its folder: a column of their own in cures.csv.
+PENALTIES := depth=64 norm=none residual=plain clip=none init=small,he_normal,large penalty=l2,l1,orthogonal
 # What `make figures` draws.
 FOLDER ?= results/vanishing_exploding
 
@@ -35,6 +37,7 @@ quick: setup ## the first look: vanishing and exploding gradients in seconds
 
 sweep: setup ## the default sweep, 4,320 runs, and its figures
 	$(PY) -m gradyn sweep experiment=vanishing_exploding
+	$(PY) -m gradyn sweep experiment=vanishing_exploding $(PENALTIES)
 	$(PY) -m gradyn figures results/vanishing_exploding
 
 trainable: setup ## which depth trains, under which cure, at which learning rate

@@ -94,10 +94,11 @@ def _figures(words: list[str]) -> int:
     parser.add_argument("folder", metavar="FOLDER", help="results/<name>")
     parser.add_argument("--only", metavar="NAME", action="append", help="draw this figure; may be given several times")
     parser.add_argument("--format", default="png,pdf,svg", help="formats, with commas between them (png,pdf,svg)")
+    parser.add_argument("--width", default="full", choices=("full", "column"), help="printed width: of the page or of one of its two columns (full)")
     given = parser.parse_args(words)
     from gradyn.report import figures
 
-    for path in figures(given.folder, only=given.only, formats=tuple(given.format.split(","))):
+    for path in figures(given.folder, only=given.only, formats=tuple(given.format.split(",")), width=given.width):
         print(path)
     return 0
 
