@@ -37,7 +37,7 @@ quick: setup ## the first look: vanishing and exploding gradients in seconds
 
 sweep: setup ## the default sweep, 4,320 runs, and its figures
 	$(PY) -m gradyn sweep experiment=vanishing_exploding
-	$(PY) -m gradyn sweep experiment=vanishing_exploding $(PENALTIES)
+	$(PY) -m gradyn sweep experiment=vanishing_exploding exec.figures=false $(PENALTIES)
 	$(PY) -m gradyn figures results/vanishing_exploding
 
 trainable: setup ## which depth trains, under which cure, at which learning rate

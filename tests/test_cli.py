@@ -230,7 +230,7 @@ def test_figures_are_drawn_of_the_folder_named(run: Run, monkeypatch: pytest.Mon
     asked = []
     monkeypatch.setattr("gradyn.report.figures", lambda folder, **settings: asked.append((folder, settings)) or [Path("a.png")])
     assert run("figures", "results/quick", "--only", "maps", "--format", "png,svg") == (0, "a.png\n", "")
-    assert asked == [("results/quick", {"only": ["maps"], "formats": ("png", "svg")})]
+    assert asked == [("results/quick", {"only": ["maps"], "formats": ("png", "svg"), "width": "full"})]
     assert run("figures")[::2] == (2, "gradyn figures: the following arguments are required: FOLDER. gradyn figures --help says more.\n")
 
 

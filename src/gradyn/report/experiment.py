@@ -136,7 +136,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", help="with --run: narrow or widen the grid (depth=2,4)")
     given = parser.parse_args(arguments)
     if given.run:
-        command = [sys.executable, "-m", "gradyn", "sweep", f"experiment={experiment.name}", f"results={given.results}", *given.overrides]
+        command = [sys.executable, "-m", "gradyn", "sweep", f"experiment={experiment.name}", f"results={given.results}", "exec.figures=false", *given.overrides]
         code = subprocess.run(command, check=False).returncode
         if code:
             return code

@@ -80,19 +80,22 @@ class Execution:
         workers: processes, one thread each; None: one per core.
         pack_size: runs stacked in one tensor program at most; None: by memory and cores.
         retry_failed: run again what raised in an earlier command.
+        figures: draw while the runs arrive and at the end.
     """
 
     device: str = "cpu"
     workers: int | None = None
     pack_size: int | None = None
     retry_failed: bool = False
+    figures: bool = True
 
     def __post_init__(self) -> None:
         require(isinstance(self.device, str) and self.device != "", "device", "be the name of a torch device", self.device, "For example device=cpu.")
         for key in ("workers", "pack_size"):
             value = getattr(self, key)
             require(value is None or (type(value) is int and value >= 1), f"exec.{key}", "be a whole number >= 1, or null", value)
-        require(isinstance(self.retry_failed, bool), "exec.retry_failed", "be true or false", self.retry_failed)
+        for key in ("retry_failed", "figures"):
+            require(isinstance(getattr(self, key), bool), f"exec.{key}", "be true or false", getattr(self, key))
 
     @classmethod
     def of(cls, device: Any, section: Mapping[str, Any]) -> Execution:

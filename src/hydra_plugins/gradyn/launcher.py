@@ -41,6 +41,8 @@ class LocalLauncher(Launcher):
         from gradyn.sweep import launch
         from hydra_plugins.gradyn._redraw import Redraw
 
+        if not plan.execution.figures:
+            return launch(plan)
         redraw = Redraw(plan)
         code = launch(plan, redraw)
         redraw.end(is_complete=code != INTERRUPTED and bool(plan.specs))
