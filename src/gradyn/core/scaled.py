@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -25,9 +26,11 @@ Floats = NDArray[np.float64]
 
 # Exponent of an exact zero: loses to every other where two paths meet.
 ZERO_EXPONENT = -(2**40)
-# A run is rescaled when its largest mantissa leaves [2**-WINDOW, 2**WINDOW]: from there, one layer would have to gain or lose
+# A run is rescaled when its mantissas' norm leaves [2**-WINDOW, 2**WINDOW]: from there, one layer would have to gain or lose
 # a factor of 2**110 to meet float32's ends, and 2**47 to leave half its range.
 WINDOW = 16
+# Parameters of at most this many numbers are measured together, one call for all of a size.
+_FEW = 1024
 # Largest power of two by which a number near 1 is multiplied at once.
 _SAFE = {torch.float32: 100, torch.float64: 900}
 
@@ -50,8 +53,12 @@ class Scaled:
         return Scaled(tensor, np.zeros(len(tensor), dtype=np.int64))
 
     def rescaled(self) -> Scaled:
-        """The same numbers with every run's largest mantissa inside the window, in place; zeros get ZERO_EXPONENT."""
+        """The same numbers with every run's mantissas near 1 in size, in place; zeros get ZERO_EXPONENT."""
         flat = self.mantissa.reshape(len(self.mantissa), -1)
+        # One pass in the run's own dtype: squares that under- or overflow in it land outside the window.
+        norms = torch.linalg.vector_norm(flat, dim=1).tolist()
+        if all(2.0**-WINDOW <= norm <= 2.0**WINDOW for norm in norms):
+            return self
         largest_R = torch.maximum(flat.amax(1), -flat.amin(1)).cpu().numpy()
         _, digits_R = np.frexp(largest_R)
         is_off_R = (np.abs(digits_R) > WINDOW) & np.isfinite(largest_R)
@@ -65,17 +72,17 @@ class Scaled:
         return Scaled(self.mantissa, exponent_R)
 
     def plus(self, other: Scaled) -> Scaled:
-        """The sum, at the larger of the two exponents: what the smaller loses there lies below the sum's last bit.
+        """The sum, in this one's memory, at the larger exponent: what the smaller loses there lies below the sum's last bit.
 
         Both must be rescaled, so that a zero does not bring an exponent of its own.
         """
         if np.array_equal(self.exponent, other.exponent):
-            return Scaled(self.mantissa + other.mantissa, self.exponent)
+            return Scaled(self.mantissa.add_(other.mantissa), self.exponent)
         exponent_R = np.maximum(self.exponent, other.exponent)
-        mine, others = self.mantissa.clone(), other.mantissa.clone()
-        _multiply(mine, self.exponent - exponent_R)
+        others = other.mantissa.clone()
+        _multiply(self.mantissa, self.exponent - exponent_R)
         _multiply(others, other.exponent - exponent_R)
-        return Scaled(mine.add_(others), exponent_R)
+        return Scaled(self.mantissa.add_(others), exponent_R)
 
     def with_mantissa(self, mantissa: Tensor) -> Scaled:
         """Another mantissa at the same exponent: the image under a linear map."""
@@ -90,8 +97,18 @@ def l2(t: Tensor) -> Tensor:
 def log2_l2(tensors: Sequence[Scaled]) -> Floats:
     """log2 of the Euclidean norm of each of P tensors and run, [R, P]; -inf for an exact zero. Reads from the device."""
     # Squares of float32 mantissas neither under- nor overflow in float64; float64's are near 1 by construction.
-    norm_RP = torch.stack([l2(tensor.mantissa) for tensor in tensors], 1).cpu().numpy()
-    return log2(norm_RP) + np.stack([tensor.exponent for tensor in tensors], 1)
+    norm_RP = torch.empty(len(tensors[0].mantissa), len(tensors), dtype=torch.float64, device=tensors[0].mantissa.device)
+    together: dict[int, list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        size = tensor.mantissa.shape[1:].numel()
+        if size <= _FEW:
+            together.setdefault(size, []).append(place)
+        else:
+            norm_RP[:, place] = l2(tensor.mantissa)
+    for size, places in together.items():
+        stacked = torch.stack([tensors[place].mantissa.reshape(-1, size) for place in places], 1)
+        norm_RP[:, places] = torch.linalg.vector_norm(stacked, dim=2, dtype=torch.float64)
+    return log2(norm_RP.cpu().numpy()) + np.stack([tensor.exponent for tensor in tensors], 1)
 
 
 def log2(values: Floats) -> Floats:
@@ -122,21 +139,26 @@ def rounded(gradient: Scaled, log2_factor_R: Floats | None, out: Tensor) -> Tens
         log2_factor_R: <= 0, host; None for a factor of 1.
         out: where to write; returned.
     """
-    if log2_factor_R is None or not log2_factor_R.any():
-        if not gradient.exponent.any():
-            return out.copy_(gradient.mantissa)
-        fraction_R, whole_R = np.ones(len(gradient.exponent)), np.zeros(1, dtype=np.int64)
-    else:
-        bounded_R = np.clip(np.nan_to_num(log2_factor_R, nan=0.0), -(2.0**20), 0.0)
-        whole_R = np.floor(bounded_R).astype(np.int64)
-        fraction_R = np.exp2(bounded_R - whole_R)
-    exponent_R = np.where(gradient.exponent == ZERO_EXPONENT, 0, gradient.exponent + whole_R)
-    safe = _SAFE[out.dtype]
-    near_R = np.clip(exponent_R, -safe, safe)
-    torch.mul(gradient.mantissa, _factor(np.ldexp(fraction_R, near_R), gradient.mantissa), out=out)
-    if not np.array_equal(near_R, exponent_R):
-        _multiply(out, exponent_R - near_R)
+    if log2_factor_R is None and not gradient.exponent.any():
+        return out.copy_(gradient.mantissa)
+    factor_R, rest_R = _split_factor(gradient.exponent.tobytes(), None if log2_factor_R is None else log2_factor_R.tobytes(), _SAFE[out.dtype])
+    torch.mul(gradient.mantissa, _factor(factor_R, gradient.mantissa), out=out)
+    if rest_R.any():
+        _multiply(out, rest_R)
     return out
+
+
+# The parameters of a step mostly share both arguments: clip factors often, exponents within a layer.
+@lru_cache(maxsize=64)
+def _split_factor(exponents: bytes, log2_factors: bytes | None, safe: int) -> tuple[Floats, Exponents]:
+    """2**(exponent + log2_factor) as a factor within 2**safe and an exponent that is left, [R] each."""
+    exponent_R = np.frombuffer(exponents, dtype=np.int64)
+    log2_factor_R = np.zeros(len(exponent_R)) if log2_factors is None else np.frombuffer(log2_factors)
+    bounded_R = np.clip(np.nan_to_num(log2_factor_R, nan=0.0), -(2.0**20), 0.0)
+    whole_R = np.floor(bounded_R).astype(np.int64)
+    exponent_R = np.where(exponent_R == ZERO_EXPONENT, 0, exponent_R + whole_R)
+    near_R = np.clip(exponent_R, -safe, safe)
+    return np.ldexp(np.exp2(bounded_R - whole_R), near_R), exponent_R - near_R
 
 
 def powers_of_two(exponent_R: Exponents, like: Tensor) -> Tensor:

@@ -14,10 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from gradyn.core import Scaled, elementwise, expand
+from gradyn.core import Scaled, elementwise, expand, l2
 from gradyn.nn.architecture import Layer, NetSpec, Slot, blocks, layers, slots
 
 Parameters = dict[str, Tensor]
@@ -41,10 +43,11 @@ class LayerPass:
 
 @dataclass(slots=True)
 class LayerCotangent:
-    """One layer's share of the backward pass: delta_l and W_l^T delta_l, kept on measured steps."""
+    """Norms of the mantissas of delta_l and of W_l^T delta_l, [R] each, and their exponent; kept on measured steps."""
 
-    delta: Scaled
-    pulled: Scaled
+    delta_l2: Tensor
+    pulled_l2: Tensor
+    exponent: NDArray[np.int64]
 
 
 class Net:
@@ -123,7 +126,7 @@ class Net:
         done = LayerPass(weight, u, h, z, a, normalized=normalized, saved=saved, factor=factor)
         if layer.closes:
             done.branch = out
-            out = out * expand(self._branch_scale(index, parameters), out) + skip * self.skip_scale
+            out = _times(out, self._branch_scale(index, parameters)) + _times(skip, self.skip_scale)
             if not layer.has_vector_bias:
                 out += expand(parameters[f"fixup.{index}.after"], out)
         done.x = out
@@ -136,10 +139,10 @@ class Net:
 
         Args:
             parameters: as in the forward pass.
-            passes: what it returned.
+            passes: what it returned; emptied on the way unless `keep`, so that its memory is used again while it is warm.
             cotangent_RBC: dL/d output [R, B, classes].
             tracked: bring the cotangent back into range at every layer; otherwise leave it to the float.
-            keep: return every layer's cotangents too.
+            keep: measure every layer's cotangents too.
 
         Returns:
             The gradient of every parameter by name, and with `keep` one `LayerCotangent` a layer (layer 1 first).
@@ -148,7 +151,8 @@ class Net:
         kept: list[LayerCotangent] = []
         at_output = Scaled.plain(cotangent_RBC.clone())
         skip: Scaled | None = None
-        for layer, done in zip(reversed(self.layers), reversed(passes), strict=True):
+        for layer in reversed(self.layers):
+            done = passes[layer.index - 1] if keep else passes.pop()
             if tracked:
                 at_output = at_output.rescaled()
             if layer.closes:
@@ -159,7 +163,7 @@ class Net:
                 break
             pulled = delta.with_mantissa(torch.bmm(delta.mantissa, done.weight))
             if keep:
-                kept.append(LayerCotangent(delta, Scaled(pulled.mantissa.clone(), pulled.exponent)))
+                kept.append(LayerCotangent(l2(delta.mantissa), l2(pulled.mantissa), delta.exponent))
             at_output = pulled
             if not layer.has_vector_bias:
                 gradients[f"fixup.{layer.index}.before"] = pulled.with_mantissa(pulled.mantissa.sum((1, 2)))
@@ -170,11 +174,8 @@ class Net:
                 at_output = (at_output.rescaled() if tracked else at_output).plus(skip)
         return gradients, kept[::-1]
 
-    def _branch_scale(self, index: int, parameters: Parameters) -> Tensor:
-        if self.residual.learns_scale:
-            return parameters[f"branches.{index}.scale"]
-        weight = parameters[f"layers.{index}.weight"]
-        return weight.new_full((weight.shape[0],), self.branch_scale)
+    def _branch_scale(self, index: int, parameters: Parameters) -> Tensor | float:
+        return parameters[f"branches.{index}.scale"] if self.residual.learns_scale else self.branch_scale
 
     def _norm_forward(self, index: int, parameters: Parameters, t: Tensor) -> tuple[Tensor, Tensor, Any]:
         normalized, saved = self.norm.forward(t)
@@ -185,12 +186,13 @@ class Net:
 
     def _norm_backward(self, index: int, parameters: Parameters, done: LayerPass, upstream: Scaled, gradients: dict[str, Scaled]) -> Scaled:
         assert done.normalized is not None
-        mantissa = upstream.mantissa
-        if self.norm.has_affine:
-            gradients[f"norms.{index}.weight"] = upstream.with_mantissa((mantissa * done.normalized).sum(1))
-            gradients[f"norms.{index}.bias"] = upstream.with_mantissa(mantissa.sum(1))
-            mantissa = mantissa * parameters[f"norms.{index}.weight"].unsqueeze(1)
-        return upstream.with_mantissa(self.norm.pullback(mantissa, done.normalized, done.saved))
+        if not self.norm.has_affine:
+            return upstream.with_mantissa(self.norm.pullback(upstream.mantissa, done.normalized, done.saved))
+        gain_R1N = parameters[f"norms.{index}.weight"].unsqueeze(1)
+        at_input, by_gain_RN, by_shift_RN = self.norm.affine_pullback(upstream.mantissa, done.normalized, done.saved, gain_R1N)
+        gradients[f"norms.{index}.weight"] = upstream.with_mantissa(by_gain_RN)
+        gradients[f"norms.{index}.bias"] = upstream.with_mantissa(by_shift_RN)
+        return upstream.with_mantissa(at_input)
 
     def _split(self, layer: Layer, parameters: Parameters, done: LayerPass, at_output: Scaled, gradients: dict[str, Scaled]) -> tuple[Scaled, Scaled]:
         """The cotangent's two ways where a block closes: (along the skip, into the branch)."""
@@ -200,10 +202,10 @@ class Net:
         if self.residual.learns_scale:
             assert done.branch is not None
             gradients[f"branches.{layer.index}.scale"] = at_output.with_mantissa((mantissa * done.branch).sum((1, 2)))
-        scale = expand(self._branch_scale(layer.index, parameters), mantissa)
-        along_skip = at_output.with_mantissa(mantissa * self.skip_scale)
+        along_skip, into_branch = _times(mantissa, self.skip_scale), _times(mantissa, self._branch_scale(layer.index, parameters))
+        skip = at_output.with_mantissa(along_skip)
         # Another factor than 1 may make it a zero, or small: the exponent must say so before the two ways meet again.
-        return along_skip if self.skip_scale == 1 else along_skip.rescaled(), at_output.with_mantissa(mantissa * scale)
+        return skip if self.skip_scale == 1 else skip.rescaled(), at_output.with_mantissa(into_branch)
 
     def _to_preactivation(self, layer: Layer, parameters: Parameters, done: LayerPass, upstream: Scaled, gradients: dict[str, Scaled]) -> Scaled:
         """dL/dh_l from the cotangent of what leaves the layer's own boxes."""
@@ -227,3 +229,10 @@ class Net:
             gradients[f"layers.{index}.bias"] = delta.with_mantissa(delta.mantissa.sum(1))
         elif not layer.closes:
             gradients[f"fixup.{index}.after"] = delta.with_mantissa(delta.mantissa.sum((1, 2)))
+
+
+def _times(t: Tensor, factor: Tensor | float) -> Tensor:
+    """t [R, ...] times a number, or times a number a run [R]; t itself where the factor is 1."""
+    if isinstance(factor, Tensor):
+        return t * expand(factor, t)
+    return t if factor == 1 else t * factor

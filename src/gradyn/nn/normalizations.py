@@ -48,6 +48,10 @@ class AbstractNorm(AbstractComponent):
         """J^T upstream, J the Jacobian of `normalize` at the forward pass' t."""
         return torch.func.vjp(self.normalize, saved)[1](upstream)[0]
 
+    def affine_pullback(self, upstream: Tensor, normalized: Tensor, saved: Any, gain_R1N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The pullback of gain * normalize(t) + shift: cotangents of t, of the gain [R, N] and of the shift [R, N]."""
+        return self.pullback(upstream * gain_R1N, normalized, saved), (upstream * normalized).sum(1), upstream.sum(1)
+
 
 @dataclass(frozen=True, slots=True)
 class NoNorm(AbstractNorm):
@@ -93,21 +97,28 @@ class AbstractActivationNorm(AbstractNorm):
 
     def normalize(self, t: Tensor) -> Tensor:
         """(t - mean) / sqrt(variance + eps), mean and variance along the axis; without the mean where it does not centre."""
-        return self.forward(t)[0]
+        centred = t - t.mean(self.axis, keepdim=True) if self.centres else t
+        return centred * self._inverse_std(centred)
 
     def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Normalized t, and 1 / sqrt(variance + eps)."""
-        centred = t - t.mean(self.axis, keepdim=True) if self.centres else t
-        inverse_std = centred.square().mean(self.axis, keepdim=True).add_(self.eps).rsqrt_()
-        return centred * inverse_std, inverse_std
+        centred = t - self._mean(t) if self.centres else t
+        inverse_std = self._inverse_std(centred)
+        return (centred.mul_(inverse_std) if self.centres else t * inverse_std), inverse_std
 
     def pullback(self, upstream: Tensor, normalized: Tensor, saved: Tensor) -> Tensor:
         """(u - mean(u) - n mean(u n)) / std; the first mean only where it centres."""
-        along_n = (upstream * normalized).mean(self.axis, keepdim=True)
-        out = torch.addcmul(upstream, normalized, along_n, value=-1)
+        out = torch.addcmul(upstream, normalized, self._mean(upstream * normalized), value=-1)
         if self.centres:
-            out -= upstream.mean(self.axis, keepdim=True)
+            out.sub_(self._mean(upstream))
         return out.mul_(saved)
+
+    def _mean(self, t: Tensor) -> Tensor:
+        # torch.mean along a short last axis takes half as long again.
+        return t.sum(self.axis, keepdim=True).div_(t.shape[self.axis])
+
+    def _inverse_std(self, centred: Tensor) -> Tensor:
+        return centred.square().mean(self.axis, keepdim=True).add_(self.eps).rsqrt_()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,14 @@ class BatchNorm(AbstractActivationNorm):
             spec.batch_size,
             "A batch of one has no variance; take norm=layer.",
         )
+
+    def affine_pullback(self, upstream: Tensor, normalized: Tensor, saved: Tensor, gain_R1N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(gain / std) (u - mean(u) - n mean(u n)): here the means are those of the gain's and the shift's cotangents."""
+        by_gain_R1N, by_shift_R1N = (upstream * normalized).sum(1, keepdim=True), upstream.sum(1, keepdim=True)
+        outer_R1N = gain_R1N * saved
+        inner_R1N = outer_R1N / -upstream.shape[1]
+        at_input = torch.addcmul(by_shift_R1N * inner_R1N, normalized, by_gain_R1N * inner_R1N)
+        return at_input.addcmul_(upstream, outer_R1N), by_gain_R1N.squeeze(1), by_shift_R1N.squeeze(1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,10 +46,10 @@ class AbstractOptimizer(AbstractComponent):
         """
         if self.weight_decay:
             parameters_RP.mul_(1 - rate_R1 * self.weight_decay)
-        parameters_RP.sub_(self.direction(gradients_RP, state, count).mul_(rate_R1))
+        parameters_RP.addcmul_(self.direction(gradients_RP, state, count), rate_R1, value=-1)
 
     def direction(self, gradients_RP: Tensor, state: State, count: int) -> Tensor:
-        """What is multiplied by the rate and subtracted; a tensor that may be overwritten."""
+        """What is multiplied by the rate and subtracted; read, not kept."""
         raise TypeError(f"{type(self).__name__} must define direction")
 
 
@@ -75,8 +75,7 @@ class Momentum(AbstractOptimizer):
         return {"velocity": torch.zeros_like(parameters_RP)}
 
     def direction(self, gradients_RP: Tensor, state: State, count: int) -> Tensor:
-        state["velocity"].mul_(self.momentum).add_(gradients_RP)
-        return state["velocity"].clone()
+        return state["velocity"].mul_(self.momentum).add_(gradients_RP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Axes: R runs, B batch, M fan_in, N fan_out, L layers.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradyn.core import elementwise, l2, log2, log2_l2
+from gradyn.core import elementwise, l2, log2
 from gradyn.nn import AbstractActivation, LayerCotangent, LayerPass, Linear, Net, Parameters
 
 Floats = NDArray[np.float64]
@@ -60,7 +61,9 @@ def measure_layers(
     """
     layers = net.layers
     everywhere = (True,) * len(layers)
-    log2_delta_RL, log2_pulled_RL = log2_l2([kept.delta for kept in cotangents]), log2_l2([kept.pulled for kept in cotangents])
+    exponent_RL = np.stack([kept.exponent for kept in cotangents], 1)
+    log2_delta_RL = log2(_read([kept.delta_l2 for kept in cotangents])) + exponent_RL
+    log2_pulled_RL = log2(_read([kept.pulled_l2 for kept in cotangents])) + exponent_RL
     # delta is that of the mean loss; times B it is that of one sample's, whose mean square is taken over B * N.
     to_rms_L = [math.log10(done.h.shape[1]) - math.log10(done.h.shape[1] * done.h.shape[2]) / 2 for done in passes]
     moments = [_moments(done.x) for done in passes if done.x is not None]
@@ -85,15 +88,15 @@ def measure_layers(
     for place, name in enumerate(("saturated_fraction", "zero_fraction", "zero_derivative_fraction")):
         values[name] = _cells([None if found is None else found[place].cpu().numpy() for found in slopes])
     if with_spectrum:
-        values["weight_spectral"] = Cells(_read([_spectral(done.weight) for done in passes]), everywhere)
+        values["weight_spectral"] = Cells(np.stack([_spectral(done.weight) for done in passes], 1), everywhere)
     return values
 
 
-def log10_update_ratios(net: Net, before: Parameters, after: Parameters) -> Cells:
+def log10_update_ratios(net: Net, before: Parameters, after: Parameters, weight_l2: Cells) -> Cells:
     """log10 ||W_after - W_before|| / ||W_before|| of every layer; -inf where nothing moved, nan where W was 0."""
-    names = [f"layers.{layer.index}.weight" for layer in net.layers]
-    ratios_RL = _read([l2(after[name] - before[name]) / l2(before[name]) for name in names])
-    return Cells(log2(ratios_RL) * LOG10_2, (True,) * len(names))
+    moved_RL = _read([l2(after[name] - before[name]) for name in (f"layers.{layer.index}.weight" for layer in net.layers)])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Cells(log2(moved_RL / weight_l2.values_RL) * LOG10_2, weight_l2.exist_L)
 
 
 def _read(values: list[Tensor]) -> Floats:
@@ -112,24 +115,52 @@ def _slopes(activation: AbstractActivation, done: LayerPass) -> tuple[Tensor, Te
     if isinstance(activation, Linear):
         return None
     slope = elementwise(activation.derivative, done.z, done.a).abs()
-    return _share(slope < SATURATED * activation.max_derivative), _share(done.a == 0), _share(slope == 0)
+    # Comparisons that leave 0.0 and 1.0 in a float tensor take a third of the time of those that leave booleans.
+    flags = torch.empty_like(slope)
+    is_zero, is_flat = _share(torch.eq(done.a, 0, out=flags)), _share(torch.eq(slope, 0, out=flags))
+    return _share(slope.lt_(SATURATED * activation.max_derivative)), is_zero, is_flat
 
 
-def _spectral(w_RNM: Tensor) -> Tensor:
-    """Largest singular value of each run's matrix, [R]; nan where the matrix is not finite (LAPACK would raise for all runs)."""
-    is_finite_R = torch.isfinite(w_RNM).flatten(1).all(1)
-    safe_RNM = torch.where(is_finite_R.view(-1, 1, 1), w_RNM, 0.0).double()
-    return torch.where(is_finite_R, torch.linalg.svdvals(safe_RNM).amax(1), math.nan)
+def _share(flags_RBN: Tensor) -> Tensor:
+    # Row by row first: a float32 counts to 2^24 and no further.
+    return flags_RBN.sum(2).double().mean(1) / flags_RBN.shape[2]
 
 
 def _moments(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean, standard deviation and root mean square over all but the run axis, [R] each, float64."""
-    flat = t.flatten(1).double()
-    mean = flat.mean(1)
+    wide = t.flatten(1).to(torch.float64, copy=True)
+    root = math.sqrt(wide.shape[1])
+    mean, rms = wide.mean(1), torch.linalg.vector_norm(wide, dim=1) / root
     # About the mean, not as the difference of two squares: that cancels where |mean| >> std.
-    std = (flat - mean.unsqueeze(1)).square_().mean(1).sqrt_()
-    return mean, std, flat.square_().mean(1).sqrt_()
+    return mean, torch.linalg.vector_norm(wide.sub_(mean.unsqueeze(1)), dim=1) / root, rms
 
 
-def _share(mask: Tensor) -> Tensor:
-    return mask.flatten(1).double().mean(1)
+# Digest of a matrix -> its largest singular value. The runs of a sweep that share init and seed begin with the same matrices.
+_known: dict[bytes, float] = {}
+_MOST_KNOWN = 16_384
+
+
+def _spectral(w_RNM: Tensor) -> Floats:
+    """Largest singular value of each run's matrix, [R]; nan where the matrix is not finite (LAPACK would raise for all runs)."""
+    matrices = np.ascontiguousarray(w_RNM.double().cpu().numpy())
+    keys = [hashlib.sha1(matrix.data, usedforsecurity=False).digest() + repr(matrix.shape).encode() for matrix in matrices]
+    if len(_known) + len(keys) > _MOST_KNOWN:
+        _known.clear()
+    for key, matrix in zip(keys, matrices, strict=True):
+        if key not in _known:
+            _known[key] = _largest_singular_value(matrix)
+    return np.array([_known[key] for key in keys])
+
+
+def _largest_singular_value(matrix: Floats) -> float:
+    """Root of the largest eigenvalue of the smaller Gram matrix.
+
+    Squaring loses the small singular values, not the largest: its eigenvalue is off by some eps times itself.
+    """
+    size = np.abs(matrix).max()
+    if not np.isfinite(size) or size == 0:
+        return math.nan if size else 0.0
+    # Divided by a power of two, so that no square leaves float64.
+    _, digits = np.frexp(size)
+    near_one = np.ldexp(matrix if len(matrix) <= matrix.shape[1] else matrix.T, -digits)
+    return float(np.ldexp(math.sqrt(np.linalg.eigvalsh(near_one @ near_one.T)[-1]), digits))

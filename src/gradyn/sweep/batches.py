@@ -60,7 +60,7 @@ class Batches:
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs [R, B, M] of a step, and what the loss compares with: labels [R, B], or values or vectors [R, B, C]."""
         rows_RB = self._rows_TRB[step]
-        x_RBM = self._x_SM[rows_RB]
+        x_RBM = torch.embedding(self._x_SM, rows_RB)  # indexing, five times faster
         if self._target == "labels":
             assert self._labels_S is not None
             return x_RBM, self._labels_S[rows_RB]
@@ -98,7 +98,7 @@ class Batches:
             labels_RB = None if labels_S is None else labels_S[rows_RB]
             answers = labels_RB if self._target == "labels" else values_SC[rows_RB] if values_SC is not None else None
             assert answers is not None
-            yield x_SM[rows_RB], answers, labels_RB
+            yield torch.embedding(x_SM, rows_RB), answers, labels_RB
 
     def _labels(self, labels: Sequence[NDArray[np.int64] | None]) -> Tensor | None:
         given = [part for part in labels if part is not None]

@@ -127,7 +127,10 @@ def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Para
         if first.penalty.is_active:
             _add_penalty(first, net, parameters, gradients)
         log2_l2_RP = log2_l2([gradients[name] for name in names])
-        health.inspect(step, net, passes, loss_R.cpu().numpy(), log2_l2_RP[:, weight_places])
+        losses = loss_R.cpu().numpy()
+        if not passes and not (np.isfinite(losses).all() and np.isfinite(log2_l2_RP).all()):
+            passes = net.forward(parameters, x_RBM, factors)
+        health.inspect(step, net, passes, losses, log2_l2_RP[:, weight_places])
         before_R = log2_total(log2_l2_RP)
         if is_measured:
             kept.layer_numbers.append(step)
@@ -143,10 +146,13 @@ def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Para
                 after_R = log2(l2(gradients_RP).cpu().numpy())
             elif log2_factors_RP is not None:
                 after_R = log2_total(log2_l2_RP + log2_factors_RP)
-            previous = {name: value.clone() for name, value in parameters.items() if name.startswith("layers.")} if is_measured else None
+            previous = (
+                {name: value.clone() for name, value in parameters.items() if name.startswith("layers.") and name.endswith(".weight")} if is_measured else None
+            )
             first.optimizer.step(flat_RP, gradients_RP, state, rate_R1, step + 1)
             if previous is not None:
-                kept.layer_values[-1]["log10_update_ratio"] = log10_update_ratios(net, previous, parameters)
+                measured = kept.layer_values[-1]
+                measured["log10_update_ratio"] = log10_update_ratios(net, previous, parameters, measured["weight_l2"])
         if log.steps.includes(step):
             kept.step_numbers.append(step)
             # A gradient of exact zeros is not clipped: -inf minus -inf would be nan.
@@ -155,8 +161,10 @@ def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Para
             values = {"loss": loss_R.double().cpu().numpy(), "log10_grad_l2": before_R * LOG10_2, "clip_scale": scale_R}
             labels_RB = batches.labels(step)
             if labels_RB is not None:
-                values["accuracy"] = (output_RBC.argmax(2) == labels_RB).double().mean(1).cpu().numpy()
+                values["accuracy"] = (output_RBC.max(2).indices == labels_RB).double().mean(1).cpu().numpy()
             kept.step_values.append(values)
+        # Freed before the next step asks for memory, which then is this step's and still warm.
+        del passes, gradients, output_RBC
 
 
 def _dropout_factors(specs: Sequence[RunSpec], net: Net, step: int, like: Tensor) -> dict[int, Tensor]:
@@ -185,7 +193,7 @@ def _final(first: RunSpec, net: Net, parameters: Parameters, batches: Batches) -
             batch_loss_R = first.loss.mean(output_RBC, y).double()
             loss_R = batch_loss_R if loss_R is None else loss_R + batch_loss_R
             if labels_RB is not None:
-                batch_hits_R = (output_RBC.argmax(2) == labels_RB).sum(1)
+                batch_hits_R = (output_RBC.max(2).indices == labels_RB).sum(1)
                 hits_R = batch_hits_R if hits_R is None else hits_R + batch_hits_R
             count += 1
         if loss_R is not None and part == "train":
