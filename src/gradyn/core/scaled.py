@@ -27,8 +27,8 @@ Floats = NDArray[np.float64]
 # Exponent of an exact zero: loses to every other where two paths meet.
 ZERO_EXPONENT = -(2**40)
 # A run is rescaled when its mantissas' norm leaves [2**-WINDOW, 2**WINDOW]: from there, one layer would have to gain or lose
-# a factor of 2**110 to meet float32's ends, and 2**47 to leave half its range.
-WINDOW = 16
+# a factor of 2**90 to meet float32's ends.
+WINDOW = 32
 # Parameters of at most this many numbers are measured together, one call for all of a size.
 _FEW = 1024
 # Largest power of two by which a number near 1 is multiplied at once.
@@ -56,12 +56,13 @@ class Scaled:
         """The same numbers with every run's mantissas near 1 in size, in place; zeros get ZERO_EXPONENT."""
         flat = self.mantissa.reshape(len(self.mantissa), -1)
         # One pass in the run's own dtype: squares that under- or overflow in it land outside the window.
-        norms = torch.linalg.vector_norm(flat, dim=1).tolist()
-        if all(2.0**-WINDOW <= norm <= 2.0**WINDOW for norm in norms):
+        norm_R = torch.linalg.vector_norm(flat, dim=1).cpu().numpy()
+        has_left_R = ~((norm_R >= 2.0**-WINDOW) & (norm_R <= 2.0**WINDOW))
+        if not has_left_R.any():
             return self
         largest_R = torch.maximum(flat.amax(1), -flat.amin(1)).cpu().numpy()
         _, digits_R = np.frexp(largest_R)
-        is_off_R = (np.abs(digits_R) > WINDOW) & np.isfinite(largest_R)
+        is_off_R = has_left_R & np.isfinite(largest_R)
         exponent_R = self.exponent
         if is_off_R.any():
             shift_R = np.where(is_off_R, digits_R, 0).astype(np.int64)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradyn.core import LANE, Scaled, l2, log2, log2_l2, log2_total
-from gradyn.nn import Net, Parameters, initial_parameters
+from gradyn.nn import LayerPass, Net, Parameters, initial_parameters
 from gradyn.probes import LOG10_2, Cells, log10_update_ratios, measure_layers
 from gradyn.sweep.batches import Batches
 from gradyn.sweep.health import Health
@@ -127,10 +128,8 @@ def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Para
         if first.penalty.is_active:
             _add_penalty(first, net, parameters, gradients)
         log2_l2_RP = log2_l2([gradients[name] for name in names])
-        losses = loss_R.cpu().numpy()
-        if not passes and not (np.isfinite(losses).all() and np.isfinite(log2_l2_RP).all()):
-            passes = net.forward(parameters, x_RBM, factors)
-        health.inspect(step, net, passes, losses, log2_l2_RP[:, weight_places])
+        passes_again = partial(_passes_again, passes, net, parameters, x_RBM, factors)
+        health.inspect(step, net, passes_again, loss_R.cpu().numpy(), log2_l2_RP[:, weight_places])
         before_R = log2_total(log2_l2_RP)
         if is_measured:
             kept.layer_numbers.append(step)
@@ -164,7 +163,12 @@ def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Para
                 values["accuracy"] = (output_RBC.max(2).indices == labels_RB).double().mean(1).cpu().numpy()
             kept.step_values.append(values)
         # Freed before the next step asks for memory, which then is this step's and still warm.
-        del passes, gradients, output_RBC
+        del passes, passes_again, gradients, output_RBC
+
+
+def _passes_again(passes: list[LayerPass], net: Net, parameters: Parameters, x_RBM: Tensor, factors: dict[int, Tensor] | None) -> list[LayerPass]:
+    """The passes, computed once more where the backward pass has freed them."""
+    return passes or net.forward(parameters, x_RBM, factors)
 
 
 def _dropout_factors(specs: Sequence[RunSpec], net: Net, step: int, like: Tensor) -> dict[int, Tensor]:

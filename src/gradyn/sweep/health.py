@@ -14,6 +14,8 @@ The first two outrank the others; the first step at which it was so is kept, wit
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -34,13 +36,13 @@ class Health:
         self.first_bad_step: list[int | None] = [None] * runs
         self.first_bad_layer: list[int | None] = [None] * runs
 
-    def inspect(self, step: int, net: Net, passes: list[LayerPass], loss_R: Floats, log2_l2_RL: Floats) -> None:
+    def inspect(self, step: int, net: Net, passes: Callable[[], list[LayerPass]], loss_R: Floats, log2_l2_RL: Floats) -> None:
         """Look at a step, after its backward pass.
 
         Args:
             step: its number.
             net: the net.
-            passes: of the forward pass.
+            passes: gives those of the forward pass; asked only for a run that went wrong now.
             loss_R: losses.
             log2_l2_RL: log2 of the norm of each layer's weight gradient.
         """
@@ -48,9 +50,9 @@ class Health:
         is_cut_R: NDArray[np.bool_] = np.any(np.isneginf(log2_l2_RL), axis=1)
         for run in np.flatnonzero(is_lost_R | is_cut_R).tolist():
             if is_lost_R[run] and self.status[run] not in ("overflow", "diverged"):
-                self._mark(run, "diverged" if step else "overflow", step, self._first_lost(passes, log2_l2_RL[run], run))
+                self._mark(run, "diverged" if step else "overflow", step, self._first_lost(passes(), log2_l2_RL[run], run))
             elif is_cut_R[run] and self.status[run] == "ok":
-                status, layer = self._first_cut(net, passes, run)
+                status, layer = self._first_cut(net, passes(), run)
                 if layer is not None:
                     self._mark(run, status, step, layer)
 

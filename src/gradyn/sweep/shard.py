@@ -19,6 +19,9 @@ Shard = tuple[Pack, ...]
 _RUNS = 192
 # Of `cost`: about two seconds of one core, so that first figures come early and the last worker is not waited for long.
 _COST = 6e10
+# A small sweep is cut into at least so many, so that no worker waits long for the last one: `quick` in two shards left one of
+# two workers idle for a fifth of the time.
+_SHARDS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,12 @@ class Done:
 
 def shards(packs: Iterable[Pack]) -> list[Shard]:
     """Consecutive packs, cut where a shard has runs or work enough."""
+    packs = tuple(packs)
+    enough = min(_COST, sum(map(cost, packs)) / _SHARDS)
     result: list[Shard] = []
     current: list[Pack] = []
     for pack in packs:
-        full = current and (sum(map(len, current)) + len(pack) > _RUNS or sum(map(cost, current)) + cost(pack) > _COST)
+        full = current and (sum(map(len, current)) + len(pack) > _RUNS or sum(map(cost, current)) + cost(pack) > enough)
         if full:
             result.append(tuple(current))
             current = []
