@@ -14,6 +14,7 @@ from torch import Tensor
 import gradyn
 from gradyn.core import ConfigError
 from gradyn.nn import AbstractActivation, Relu, Tanh
+from gradyn.store import write_failure
 from gradyn.sweep import Execution, Log, Plan, RunSpec, Schedule, launch, run_shard
 from runs import make_spec
 
@@ -84,6 +85,23 @@ def test_a_run_that_raises_is_kept_as_a_failure_and_its_neighbours_finish(tmp_pa
     assert launch(make_plan(tmp_path / "s", specs)) == 1, "what raised is not tried again by itself"
     assert launch(make_plan(tmp_path / "s", specs, retry_failed=True)) == 0
     assert len(gradyn.load(tmp_path / "s").runs) == 5
+
+
+def test_failures_of_another_command_in_the_folder_are_none_of_this_ones(tmp_path, capsys):
+    specs = [make_spec(seed=seed) for seed in range(3)]
+    launch(make_plan(tmp_path / "s", specs[:2]))
+    write_failure(tmp_path / "s", specs[2].run_id, RuntimeError("a defect on purpose"), specs[2].columns)
+    capsys.readouterr()
+    seen = []
+    assert launch(make_plan(tmp_path / "s", specs[:2])) == 0
+    said = capsys.readouterr().out
+    assert "2 of 2 runs in" in said
+    assert "2 before, none now" in said
+    assert "Stopped early" not in said
+    # Of its own plan a failure is neither done nor tried again, and the watcher does not count it.
+    assert launch(make_plan(tmp_path / "s", [*specs, make_spec(seed=3)]), lambda done, total: seen.append((done, total))) == 1
+    assert "3 of 4 runs in" in capsys.readouterr().out
+    assert seen == [(3, 4)]
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_runs(tmp_path):

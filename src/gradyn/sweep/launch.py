@@ -46,10 +46,12 @@ def launch(plan: Plan, watcher: Watcher | None = None) -> int:
         for line in clean(plan.folder):
             print(line)
         stored = done(plan.folder)
-        failed_before = set() if plan.execution.retry_failed else set(failures(plan.folder)) - stored
+        # Of this plan: the folder may hold another command's failures too.
+        planned = {spec.run_id for spec in plan.specs}
+        failed_before = set() if plan.execution.retry_failed else planned & set(failures(plan.folder)) - stored
         missing = [spec for spec in plan.specs if spec.run_id not in stored and spec.run_id not in failed_before]
         progress = Progress(plan, len(plan.specs) - len(missing) - len(failed_before), len(missing))
-        return _carry_out(plan, missing, failed_before & {spec.run_id for spec in plan.specs}, progress, watcher)
+        return _carry_out(plan, missing, failed_before, progress, watcher)
 
 
 def check_device(name: str) -> None:
@@ -91,7 +93,7 @@ def _carry_out(plan: Plan, missing: list[RunSpec], failed_before: set[str], prog
                     progress.say(f"run {run_id} raised {line}")
                 progress.advance(len(result.statuses) + len(result.failed))
                 if watcher is not None:
-                    watcher(len(plan.specs) - len(missing) + sum(statuses.values()), len(plan.specs))
+                    watcher(len(plan.specs) - len(missing) - len(failed_before) + sum(statuses.values()), len(plan.specs))
         except KeyboardInterrupt:
             exit_code = 130
         except (StoreError, BrokenProcessPool) as error:
