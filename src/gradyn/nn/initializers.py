@@ -238,7 +238,7 @@ class Lsuv(AbstractInitializer):
     def __post_init__(self) -> None:
         self.require_finite("variance_target", low=0.0, open_low=True)
         self.require_finite("tolerance", low=0.0, open_low=True)
-        self.require_finite("max_iterations", low=1)
+        self.require(type(self.max_iterations) is int and self.max_iterations >= 1, "max_iterations", "be a whole number >= 1")
 
     def weight(self, rng: np.random.Generator, fan_out: int, fan_in: int, *, layer: int, is_readout: bool) -> Array:
         """Orthogonal, before scaling."""

@@ -142,8 +142,10 @@ class Plan:
 
 
 def _require_keys(section: str, given: Mapping[str, Any], known: list[str]) -> None:
+    listed = ", ".join(f"{section}.{name}" for name in known)
+    require(isinstance(given, Mapping), section, f"be a section of {listed}", given, f"Set one of its keys: {section}.{known[0]}=<value>.")
     for key in given:
-        require(key in known, f"{section}.{key}", f"be one of {', '.join(f'{section}.{name}' for name in known)}", given[key])
+        require(key in known, f"{section}.{key}", f"be one of {listed}", given[key])
     for key in known:
         if key not in given:
             raise ConfigError(f"{section}.{key}", "be given", None, "The config lacks it.")

@@ -48,6 +48,8 @@ class Specs:
         Raises:
             ConfigError: a key is missing or a value breaks its rule.
         """
+        section = job.get("exec", {})
+        require(isinstance(section, dict), "exec", "be a section of keys", section, "Set one of its keys: exec.backward=<value>.")
         try:
             return RunSpec(*(job["exec"]["backward"] if name == "backward" else job[name] for name in self._order))
         except KeyError as error:
