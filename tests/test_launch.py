@@ -122,3 +122,31 @@ def test_the_watcher_is_told_of_every_shard(tmp_path):
     seen = []
     launch(make_plan(tmp_path / "s", [make_spec(seed=seed) for seed in range(3)]), lambda done, total: seen.append((done, total)))
     assert seen[-1] == (3, 3)
+
+
+def test_an_interrupt_stops_the_workers_at_once_and_the_same_command_goes_on(tmp_path):
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    command = [sys.executable, "-m", "gradyn", "sweep", "name=cut", "depth=24", "width=48", "steps=40", "seed=range(48)", "exec.workers=2", "exec.pack_size=2"]
+    command += ["exec.figures=false", f"results={tmp_path}"]
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    runs = tmp_path / "cut" / "runs"
+    deadline = time.monotonic() + 60
+    while not (runs.is_dir() and any(runs.glob("*.parquet"))):
+        assert driver.poll() is None, driver.communicate()[0]
+        assert time.monotonic() < deadline
+        with pytest.raises(subprocess.TimeoutExpired):
+            driver.wait(0.05)
+    driver.send_signal(signal.SIGINT)
+    # In-flight shards would take seconds more: a driver that waits for them is not stopped.
+    said, _ = driver.communicate(timeout=20)
+    assert driver.returncode == 130
+    assert "Go on: the same command again." in said
+    committed = len(gradyn.load(tmp_path / "cut").runs)
+    assert 0 < committed < 48
+    again = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"{committed} before, {48 - committed} now" in again
+    assert gradyn.load(tmp_path / "cut").runs["run_id"].nunique() == 48

@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -86,43 +86,50 @@ def _carry_out(plan: Plan, missing: list[RunSpec], failed_before: set[str], prog
     exit_code = 0
     with progress:
         try:
-            for result in _results(plan, work, workers):
-                statuses.update(result.statuses)
-                failed |= result.failed
-                for run_id, line in result.failed.items():
-                    progress.say(f"run {run_id} raised {line}")
-                progress.advance(len(result.statuses) + len(result.failed))
-                if watcher is not None:
-                    watcher(len(plan.specs) - len(missing) - len(failed_before) + sum(statuses.values()), len(plan.specs))
+            # Closed by name: an interrupt that falls into this block must stop the workers before anything else happens.
+            with contextlib.closing(_results(plan, work, workers)) as results:
+                for result in results:
+                    statuses.update(result.statuses)
+                    failed |= result.failed
+                    for run_id, line in result.failed.items():
+                        progress.say(f"run {run_id} raised {line}")
+                    progress.advance(len(result.statuses) + len(result.failed))
+                    if watcher is not None:
+                        watcher(len(plan.specs) - len(missing) - len(failed_before) + sum(statuses.values()), len(plan.specs))
         except KeyboardInterrupt:
             exit_code = 130
-        except (StoreError, BrokenProcessPool) as error:
-            progress.say(str(error) or "A worker was killed.")
+        except StoreError as error:
+            progress.say(str(error))
+            exit_code = 1
+        except BrokenProcessPool:
+            progress.say("A worker process died: killed, or out of memory (exec.workers=1 or a smaller exec.pack_size needs less).")
             exit_code = 1
     progress.summary(statuses, failed, failed_before)
     return exit_code or int(bool(failed or failed_before))
 
 
-def _results(plan: Plan, work: list[Shard], workers: int) -> Iterator[Done]:
+def _results(plan: Plan, work: list[Shard], workers: int) -> Generator[Done, None, None]:
     """Reports as shards are committed."""
     if workers <= 1:
         with one_thread():
             for shard in work:
                 yield run_shard(plan.folder, shard, plan.log, plan.execution.device)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
-        try:
-            waiting: set[Future[Done]] = {pool.submit(run_shard, plan.folder, shard, plan.log, plan.execution.device) for shard in work}
-            while waiting:
-                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield future.result()
-        except BaseException:
-            # Ctrl-C, a full disk, a dead worker: what is committed stays, what is in flight is given up.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-            raise
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(os.getpid(),))
+    try:
+        waiting: set[Future[Done]] = {pool.submit(run_shard, plan.folder, shard, plan.log, plan.execution.device) for shard in work}
+        while waiting:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield future.result()
+    except BaseException:
+        # Ctrl-C, a full disk, a dead worker: what is committed stays, what is in flight is given up. The pool has no public way to
+        # stop a worker at once, and forgets its processes when it shuts down: so they come first.
+        for process in list(pool._processes.values()):
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 @contextlib.contextmanager
