@@ -130,7 +130,7 @@ def test_an_interrupt_stops_the_workers_at_once_and_the_same_command_goes_on(tmp
     import sys
     import time
 
-    command = [sys.executable, "-m", "gradyn", "sweep", "name=cut", "depth=24", "width=48", "steps=40", "seed=range(48)", "exec.workers=2", "exec.pack_size=2"]
+    command = [sys.executable, "-m", "gradyn", "sweep", "name=cut", "depth=16", "width=48", "steps=30", "seed=range(32)", "exec.workers=2", "exec.pack_size=2"]
     command += ["exec.figures=false", f"results={tmp_path}"]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     runs = tmp_path / "cut" / "runs"
@@ -146,7 +146,7 @@ def test_an_interrupt_stops_the_workers_at_once_and_the_same_command_goes_on(tmp
     assert driver.returncode == 130
     assert "Go on: the same command again." in said
     committed = len(gradyn.load(tmp_path / "cut").runs)
-    assert 0 < committed < 48
+    assert 0 < committed < 32
     again = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert f"{committed} before, {48 - committed} now" in again
-    assert gradyn.load(tmp_path / "cut").runs["run_id"].nunique() == 48
+    assert f"{committed} before, {32 - committed} now" in again
+    assert gradyn.load(tmp_path / "cut").runs["run_id"].nunique() == 32
