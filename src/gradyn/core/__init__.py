@@ -17,7 +17,7 @@ from gradyn.core.source import Source
 
 if TYPE_CHECKING:
     from gradyn.core.lanes import LANE, elementwise
-    from gradyn.core.scaled import Scaled, expand, l2, log2, log2_l2, log2_total, powers_of_two, rounded
+    from gradyn.core.scaled import Scaled, expand, l2, log2, log2_l2, log2_total, outer, powers_of_two, rounded
 
 __all__ = [
     "LANE",
@@ -35,6 +35,7 @@ __all__ = [
     "log2_total",
     "option_name",
     "options",
+    "outer",
     "packaged",
     "powers_of_two",
     "require",

@@ -29,6 +29,9 @@ ZERO_EXPONENT = -(2**40)
 # A run is rescaled when its mantissas' norm leaves [2**-WINDOW, 2**WINDOW]: from there, one layer would have to gain or lose
 # a factor of 2**90 to meet float32's ends.
 WINDOW = 32
+# A product whose norm lies in [2**-48, 2**48] has lost nothing that counts: float32's smallest normal number, 2**-126, is 2**-78
+# of it, and the squares that make the norm are normal numbers too.
+_PRODUCT_WINDOW = 48
 # Parameters of at most this many numbers are measured together, one call for all of a size.
 _FEW = 1024
 # Largest power of two by which a number near 1 is multiplied at once.
@@ -88,6 +91,28 @@ class Scaled:
     def with_mantissa(self, mantissa: Tensor) -> Scaled:
         """Another mantissa at the same exponent: the image under a linear map."""
         return Scaled(mantissa, self.exponent)
+
+
+def outer(delta: Scaled, u_RBM: Tensor, *, tracked: bool) -> Scaled:
+    """delta^T u summed over the batch, [R, N, M]: a weight's gradient.
+
+    Where a run's product comes out tiny, huge or 0, both factors are brought near 1 first and it is taken again: an input of
+    1e-32 is a normal number, and so is a cotangent of 1e-8, but float32 loses their product.
+
+    Args:
+        delta: cotangent [R, B, N].
+        u_RBM: the layer's input.
+        tracked: False takes the plain product as it comes.
+    """
+    plain = torch.bmm(delta.mantissa.transpose(1, 2), u_RBM)
+    if not tracked:
+        return delta.with_mantissa(plain)
+    norm_R = torch.linalg.vector_norm(plain.flatten(1), dim=1).cpu().numpy()
+    if ((norm_R >= 2.0**-_PRODUCT_WINDOW) & (norm_R <= 2.0**_PRODUCT_WINDOW)).all():
+        return delta.with_mantissa(plain)
+    first = Scaled(delta.mantissa.clone(), delta.exponent).rescaled()
+    second = Scaled.plain(u_RBM.clone()).rescaled()
+    return Scaled(torch.bmm(first.mantissa.transpose(1, 2), second.mantissa), first.exponent + second.exponent)
 
 
 def l2(t: Tensor) -> Tensor:

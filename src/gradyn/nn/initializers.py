@@ -240,6 +240,10 @@ class Lsuv(AbstractInitializer):
         self.require_finite("tolerance", low=0.0, open_low=True)
         self.require(type(self.max_iterations) is int and self.max_iterations >= 1, "max_iterations", "be a whole number >= 1")
 
+    def check(self, spec: Any) -> None:
+        is_scalable = spec.norm.where != "weight"
+        require(is_scalable, "init", "not be lsuv with norm=weight_standardized, which undoes any scale", self.name, "Take init=orthogonal.")
+
     def weight(self, rng: np.random.Generator, fan_out: int, fan_in: int, *, layer: int, is_readout: bool) -> Array:
         """Orthogonal, before scaling."""
         return _orthogonal(rng, fan_out, fan_in)

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradyn.core import Scaled, elementwise, expand, l2
+from gradyn.core import Scaled, elementwise, expand, l2, outer
 from gradyn.nn.architecture import Layer, NetSpec, Slot, blocks, layers, slots
 
 Parameters = dict[str, Tensor]
@@ -158,7 +158,7 @@ class Net:
             if layer.closes:
                 skip, at_output = self._split(layer, parameters, done, at_output, gradients)
             delta = self._to_preactivation(layer, parameters, done, at_output, gradients)
-            self._parameter_gradients(layer, done, delta, gradients)
+            self._parameter_gradients(layer, done, delta, gradients, tracked)
             if layer.index == 1 and not keep:
                 break
             pulled = delta.with_mantissa(torch.bmm(delta.mantissa, done.weight))
@@ -218,13 +218,13 @@ class Net:
             delta = self._norm_backward(layer.index, parameters, done, delta, gradients)
         return delta
 
-    def _parameter_gradients(self, layer: Layer, done: LayerPass, delta: Scaled, gradients: dict[str, Scaled]) -> None:
+    def _parameter_gradients(self, layer: Layer, done: LayerPass, delta: Scaled, gradients: dict[str, Scaled], tracked: bool) -> None:
         index = layer.index
-        by_weight = torch.bmm(delta.mantissa.transpose(1, 2), done.u)
+        by_weight = outer(delta, done.u, tracked=tracked)
         if layer.norm == "weight":
             assert done.normalized is not None
-            by_weight = self.norm.pullback(by_weight, done.normalized, done.saved)
-        gradients[f"layers.{index}.weight"] = delta.with_mantissa(by_weight)
+            by_weight = by_weight.with_mantissa(self.norm.pullback(by_weight.mantissa, done.normalized, done.saved))
+        gradients[f"layers.{index}.weight"] = by_weight
         if layer.has_vector_bias:
             gradients[f"layers.{index}.bias"] = delta.with_mantissa(delta.mantissa.sum(1))
         elif not layer.closes:

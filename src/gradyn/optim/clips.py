@@ -126,7 +126,9 @@ class Adaptive(AbstractClip):
         along = (2,) if out.dim() == 3 else tuple(range(1, out.dim()))
         allowed = self.max_ratio * _row_l2(parameter, along).clamp_(min=self.eps)
         # In units of the mantissa: its own size, 2**exponent, or what brings the row's norm to the allowed one.
-        factor = torch.minimum(powers_of_two(gradient.exponent, out), allowed / _row_l2(gradient.mantissa, along))
+        row_l2 = _row_l2(gradient.mantissa, along)
+        # A row of zeros has no ratio, and its 0 times an exponent beyond the dtype would be nan.
+        factor = torch.where(row_l2 == 0, 0.0, torch.minimum(powers_of_two(gradient.exponent, out), allowed / row_l2))
         return torch.mul(gradient.mantissa, factor.to(out.dtype), out=out)
 
     @property

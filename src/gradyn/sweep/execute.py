@@ -72,7 +72,8 @@ def execute(specs: Sequence[RunSpec], log: Log, device: str = "cpu") -> Records:
         kept = _Steps()
         _train(specs, net, flat_RP, parameters, batches, health, kept, log)
         final = _final(first, net, parameters, batches) if first.steps else {}
-        is_lost_R = ~torch.isfinite(flat_RP).all(1)
+        # Without the padding, where an optimizer may leave 0 / 0.
+        is_lost_R = ~torch.isfinite(flat_RP[:, : net.slots[-1].stop]).all(1)
         if "final_loss" in final:
             is_lost_R |= ~torch.isfinite(final["final_loss"])
         health.inspect_end(first.steps, is_lost_R)

@@ -7,7 +7,8 @@ A run that diverges is data. Its status is one of
     diverged    a number became infinite or nan later: training blew it up
     underflow   all preactivations of a layer were below the smallest normal number, though its weights and its input
                 were not all 0: the forward signal is lost
-    saturated   all of a layer's phi' were exactly 0: nothing passes backwards (dead ReLUs, for one)
+    saturated   all of a layer's phi' were exactly 0 (dead ReLUs, for one), or a weight gradient was exactly 0 in a net whose
+                branches don't begin at 0: nothing passes backwards
 
 The first two outrank the others; the first step at which it was so is kept, with the layer.
 """
@@ -53,6 +54,9 @@ class Health:
                 self._mark(run, "diverged" if step else "overflow", step, self._first_lost(passes(), log2_l2_RL[run], run))
             elif is_cut_R[run] and self.status[run] == "ok":
                 status, layer = self._first_cut(net, passes(), run)
+                if layer is None and not net.residual.learns_scale:
+                    # No layer is cut off as a whole, and yet nothing passes: phi' underflowed, or its zeros add up.
+                    status, layer = "saturated", int(np.flatnonzero(np.isneginf(log2_l2_RL[run])).max()) + 1
                 if layer is not None:
                     self._mark(run, status, step, layer)
 

@@ -50,8 +50,10 @@ def launch(plan: Plan, watcher: Watcher | None = None) -> int:
         planned = {spec.run_id for spec in plan.specs}
         failed_before = set() if plan.execution.retry_failed else planned & set(failures(plan.folder)) - stored
         missing = [spec for spec in plan.specs if spec.run_id not in stored and spec.run_id not in failed_before]
-        progress = Progress(plan, len(plan.specs) - len(missing) - len(failed_before), len(missing))
-        return _carry_out(plan, missing, failed_before, progress, watcher)
+        work = queue(plan, missing)
+        total = sum(cost(pack_) for shard in work for pack_ in shard)
+        progress = Progress(plan, len(plan.specs) - len(missing) - len(failed_before), len(missing), total)
+        return _carry_out(plan, work, failed_before, progress, watcher)
 
 
 def check_device(name: str) -> None:
@@ -78,8 +80,8 @@ def queue(plan: Plan, missing: list[RunSpec]) -> list[Shard]:
     return [*shards(ordered(looked_at_first)), *shards(ordered(rest))]
 
 
-def _carry_out(plan: Plan, missing: list[RunSpec], failed_before: set[str], progress: Progress, watcher: Watcher | None) -> int:
-    work = queue(plan, missing)
+def _carry_out(plan: Plan, work: list[Shard], failed_before: set[str], progress: Progress, watcher: Watcher | None) -> int:
+    missing = sum(len(pack_) for shard in work for pack_ in shard)
     workers = min(plan.execution.workers or os.cpu_count() or 1, len(work))
     statuses: Counter[str] = Counter()
     failed: dict[str, str] = {}
@@ -93,9 +95,9 @@ def _carry_out(plan: Plan, missing: list[RunSpec], failed_before: set[str], prog
                     failed |= result.failed
                     for run_id, line in result.failed.items():
                         progress.say(f"run {run_id} raised {line}")
-                    progress.advance(len(result.statuses) + len(result.failed))
+                    progress.advance(len(result.statuses) + len(result.failed), result.work)
                     if watcher is not None:
-                        watcher(len(plan.specs) - len(missing) - len(failed_before) + sum(statuses.values()), len(plan.specs))
+                        watcher(len(plan.specs) - missing - len(failed_before) + sum(statuses.values()), len(plan.specs))
         except KeyboardInterrupt:
             exit_code = 130
         except StoreError as error:

@@ -49,7 +49,7 @@ def pack(specs: Sequence[RunSpec], pack_size: int | None = None) -> list[Pack]:
     packs: list[Pack] = []
     for runs in by_structure.values():
         size = pack_size or stack_size(runs[0])
-        # Even shares: 15 runs in packs of 8 become 8 + 7, not 8 + 7 with a straggler of 1 at 16.
+        # Even shares: 17 runs in packs of 16 become 9 + 8, not 16 + 1.
         count = -(-len(runs) // size)
         packs += [tuple(runs[i * len(runs) // count : (i + 1) * len(runs) // count]) for i in range(count)]
     return packs

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from gradyn.sweep.plan import Plan
@@ -25,17 +25,16 @@ class Progress:
         plan: what is carried out.
         before: runs that the store had already.
         missing: runs to do now.
+        work: what they cost together, in any unit: deep nets come first, so that the time left goes by work and not by runs.
     """
 
-    def __init__(self, plan: Plan, before: int, missing: int) -> None:
-        self._plan, self._before, self._missing = plan, before, missing
+    def __init__(self, plan: Plan, before: int, missing: int, work: float) -> None:
+        self._plan, self._before, self._missing, self._work = plan, before, missing, work
         self._console = Console(highlight=False, soft_wrap=True)
-        rate = TextColumn("{task.fields[rate]}")
-        self._bar = Bar(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("runs"), rate, TimeRemainingColumn(), console=self._console
-        )
-        self._task = self._bar.add_task(plan.name, total=missing, rate="")
-        self._now, self._started, self._said = 0, time.monotonic(), time.monotonic()
+        texts = (TextColumn(f"{{task.fields[{name}]}}") for name in ("runs", "rate", "left"))
+        self._bar = Bar(TextColumn("{task.description}"), BarColumn(), *texts, console=self._console)
+        self._task = self._bar.add_task(plan.name, total=work, runs="", rate="", left="")
+        self._now, self._worked, self._started, self._said = 0, 0.0, time.monotonic(), time.monotonic()
 
     def __enter__(self) -> Self:
         self._started = time.monotonic()
@@ -44,21 +43,24 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:
+            self._bar.stop()
 
     def say(self, line: str) -> None:
         """A line above the bar."""
         self._console.print(line, markup=False)
 
-    def advance(self, runs: int) -> None:
-        """`runs` more are finished."""
+    def advance(self, runs: int, work: float) -> None:
+        """`runs` more are finished, `work` of all work."""
         self._now += runs
-        rate = self._now / max(time.monotonic() - self._started, 1e-9)
-        self._bar.update(self._task, advance=runs, rate=f"{rate:,.1f} runs/s")
+        self._worked += work
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        left = seconds * (self._work - self._worked) / self._worked
+        runs_text, rate, left_text = f"{self._now:,} of {self._missing:,} runs", f"{self._now / seconds:,.1f} runs/s", f"{left:,.0f} s left"
+        self._bar.update(self._task, advance=work, runs=runs_text, rate=rate, left=left_text)
         if not self._console.is_terminal and time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()
-            left = (self._missing - self._now) / max(rate, 1e-9)
-            self.say(f"{self._now:,} of {self._missing:,} runs, {rate:,.1f} runs/s, {left:,.0f} s left")
+            self.say(f"{runs_text}, {rate}, {left_text}")
 
     def summary(self, statuses: Counter[str], failed: dict[str, str], failed_before: set[str]) -> None:
         """What was done, what was not, where it is, what to do next."""
@@ -69,12 +71,8 @@ class Progress:
         now = f"{sum(statuses.values()):,} now ({counts})" if statuses else "none now"
         self.say(f"{stored:,} of {total:,} runs in {folder}: {self._before:,} before, {now}, {seconds:,.1f} s.")
         if failed:
-            self.say(
-                f"{len(failed):,} runs raised; their tracebacks are in {folder / 'failures'}. After a repair: the same command with exec.retry_failed=true"
-            )
+            self.say(f"{len(failed):,} runs raised; their tracebacks are in {folder / 'failures'}. {_RETRY}")
         if failed_before:
-            self.say(
-                f"{len(failed_before):,} runs raised in an earlier sweep and were not tried again. Retry them: the same command with exec.retry_failed=true"
-            )
+            self.say(f"{len(failed_before):,} runs raised in an earlier sweep and were not tried again. {_RETRY}")
         if stored < total - len(failed) - len(failed_before):
             self.say("Stopped early; nothing that was committed is lost. Go on: the same command again.")

@@ -31,10 +31,12 @@ class Done:
     Args:
         statuses: of the runs that are now in the store.
         failed: run id -> its error in one line, for the runs that raised.
+        work: the shard's `cost`.
     """
 
     statuses: tuple[str, ...]
     failed: dict[str, str]
+    work: float
 
 
 def shards(packs: Iterable[Pack]) -> list[Shard]:
@@ -58,15 +60,16 @@ def run_shard(folder: Path, shard: Shard, log: Log, device: str) -> Done:
     Raises:
         StoreError: the disk refused; none of the shard's runs is done.
     """
+    work = sum(map(cost, shard))
     records: list[Records] = []
     failed: dict[str, str] = {}
     for pack in shard:
         records += _isolated(folder, pack, log, device, failed)
     if not records:
-        return Done((), failed)
+        return Done((), failed, work)
     layers, steps, runs = (_joined([getattr(part, table) for part in records]) for table in ("layers", "steps", "runs"))
     write_shard(folder, shard_id(runs["run_id"].tolist()), layers, steps, runs, provenance(device))
-    return Done(tuple(runs["status"].tolist()), failed)
+    return Done(tuple(runs["status"].tolist()), failed, work)
 
 
 def _isolated(folder: Path, pack: Pack, log: Log, device: str, failed: dict[str, str]) -> list[Records]:

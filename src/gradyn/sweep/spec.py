@@ -62,6 +62,8 @@ class RunSpec:
             value = getattr(self, key)
             require(type(value) is int and value >= low, key, f"be a whole number >= {low}", value)
             require(value < 2**63, key, "be below 2**63", value)
+        # Every layer costs the plan some microseconds and the run some milliseconds a step: this many are a slip of the keyboard.
+        require(self.depth <= 100_000, "depth", "be at most 100,000", self.depth)
         rate = self.learning_rate
         require(type(rate) in (int, float) and math.isfinite(rate) and rate >= 0, "learning_rate", "be a finite number >= 0", rate)
         require(self.dtype in DTYPES, "dtype", f"be one of {', '.join(DTYPES)}", self.dtype)
