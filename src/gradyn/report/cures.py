@@ -267,6 +267,8 @@ def _explain(kind: str, illness: str, most: str, group: pd.DataFrame) -> str:
         group["backward_rate_sick"] == group["backward_rate_cured"]
     )
     if same.all():
+        if math.isinf(step_after) or _middle(group["finite_cured"]) < _middle(group["finite_sick"]):
+            return "changes no rate at initialization, and the first steps that it changes leave the float's range"
         if step_after < step_before - 0.1:
             update = f"largest relative update 10^{step_before:.1f} before, 10^{step_after:.1f} after"
             return f"bounds the step ({update}) and changes no rate: it acts after the backward pass"

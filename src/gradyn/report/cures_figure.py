@@ -189,7 +189,7 @@ def draw_table(frames: Frames, page: Page) -> list[Drawn]:
         "Ring: sick nets; mark: with the cure; medians over the nets that have the illness (those beyond the float's range at the panel's edge, as a bar). "
         "Verdict: the median over those nets, each judged by 95 % intervals over seeds; in brackets how many have it. "
         "Rule, explanations and every net: cures.csv, cure_nets.csv. "
-        f"Gates (LSTM, GRU) need recurrent nets and are left out. {_absent(frames)}{frames.progress}"
+        f"With a penalty, its own gradient is part of the level. Gates (LSTM, GRU) need recurrent nets and are left out. {_absent(frames)}{frames.progress}"
     )
     words = 0.98 if page.is_narrow else 1.62
     figure, axes = page.sheet(
@@ -202,14 +202,19 @@ def draw_table(frames: Frames, page: Page) -> list[Drawn]:
         legend=0.32,
         left=1.18,
         right=words,
-        gap=(0.07, 0.3),
+        gap=(0.1, 0.3),
         share=(False, True),
     )
     for ax, number in zip(axes[0], shown, strict=True):
         _column(ax, table, lines, number)
         ax.locator_params(axis="x", nbins=2 if page.is_narrow else 3)
     left, right = axes[0, 0], axes[0, -1]
-    left.set_yticks(range(len(lines)), labels=[line if isinstance(line, str) else table["cure"][line].replace("initialization", "init") for line in lines])
+    left.set_yticks(
+        range(len(lines)),
+        labels=[
+            line if isinstance(line, str) else table["cure"][line].replace("initialization", "init").replace("weight penalty", "penalty") for line in lines
+        ],
+    )
     for tick, line in zip(left.get_yticklabels(), lines, strict=True):
         tick.set(weight="bold" if isinstance(line, str) else "normal", size=6.3, color=INK)
     x = 1.06
