@@ -41,7 +41,8 @@ class Redraw:
             if is_complete:
                 self._process.terminate()
             self._process.wait()
-        if is_complete:
+        # Where every run raised there is nothing to draw, and the sweep has said so.
+        if is_complete and any((self._folder / "runs").glob("*.parquet")):
             process = self._start(priority=0)
             out, _ = process.communicate()
             if process.returncode == 0:
