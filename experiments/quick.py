@@ -19,7 +19,7 @@ SOURCE = Source("Glorot & Bengio", 2010, "Understanding the difficulty of traini
 
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """The picture of the first look; why it is so, and the maps."""
-    return drawn(frames, page, "quick", "norms_by_layer", "gain_split", "maps")
+    return drawn(frames, page, "quick", "gain_split", "maps")
 
 
 def claims(frames: Frames) -> list[Claim]:
