@@ -21,8 +21,8 @@ ALONG_THE_RUN_AXIS = ("init", "learning_rate", "seed")
 # a layer, step and run with 2, 4, 8, 15 runs a stack): width 64, depth 4: 237, 158, 123, 114; depth 16: 236, 195, 170, 160;
 # depth 64: 341, 267, 246, 220. Width 256 with 1, 2, 4, 8: depth 4: 1348, 1129, 1051, 1076; depth 16: 2349, 2131, 2015, 2030.
 _NUMBERS_IN_CACHE = 2**17
-# A forward pass keeps some four numbers a unit, sample and layer until its backward pass: 2**22 of each are about 450 MB of a
-# worker's memory. At depth 64 and width 64 that is 8 runs, 6 % slower than 15 in 800 MB (two workers, 2026-11).
+# A forward pass keeps four to eight tensors a layer until its backward pass, of at most so many numbers each: over the default
+# sweep's packs of depth 64 a worker then peaks at 730 MB (results/reference/bench.md). There 8 runs are stacked, 6 % slower than 15.
 _NUMBERS_ALIVE = 2**22
 _LARGEST_STACK = 16
 
