@@ -18,7 +18,8 @@ from idx_files import arrays, write_folder
 
 CONFIGS = packaged("configs")
 OPTIONS = [(group, path.stem) for group in groups() for path in sorted((CONFIGS / group).glob("*.yaml"))]
-EXPERIMENTS = [path.stem for path in sorted((CONFIGS / "experiment").glob("*.yaml"))]
+# Those that sweep; the others only measure, and a plan of one is refused (test_measured.py).
+EXPERIMENTS = [path.stem for path in sorted((CONFIGS / "experiment").glob("*.yaml")) if "hydra" in yaml.safe_load(path.read_text(encoding="utf-8"))]
 CURES = [path.stem for path in sorted((CONFIGS / "cure").glob("*.yaml"))]
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 # What a data set asks of the rest of a run.

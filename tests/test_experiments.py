@@ -12,19 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
-from gradyn.report import Claim, claims_table, experiments, main, read, seed_claim
+from gradyn.report import Claim, claims_table, experiments, main, read, seed_claim, twin
 from made_frames import make_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "experiments").glob("*.py"))
-# The experiment's own grid, narrowed to a few nets of two steps.
-SMOKE = {
-    "quick": ["depth=2,16", "activation=sigmoid,relu", "init=small,he_normal"],
-    "vanishing_exploding": ["depth=2,16", "activation=sigmoid,relu", "init=small,he_normal", "norm=none,batch", "residual=plain", "seed=0,1"],
-    "trainable_depth": ["depth=2,16", "cure=sick,relu_he", "learning_rate=0.01,0.1"],
-}
-SMALL = ["width=8", "batch_size=16", "steps=2", "log.layers=[0,1]", "first={}"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -32,7 +26,9 @@ def test_a_script_has_the_shape_of_all(script: Path) -> None:
     text = script.read_text(encoding="utf-8")
     tree = ast.parse(text)
     names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    assert names == ["figure", "claims"]
+    has_measure = bool(twin(script.stem).measure)
+    assert [name for name in names if name != "measure"] == ["figure", "claims"]
+    assert ("measure" in names) == has_measure == (experiments()[script.stem].measure is not None), "`measure` in the script and in the twin go together"
     assert 30 <= len(text.splitlines()) <= 65, f"{len(text.splitlines())} lines"
     doc = ast.get_docstring(tree) or ""
     for word in ("Source: ", "Cost: ", "Command: python experiments/" + script.name):
@@ -42,27 +38,34 @@ def test_a_script_has_the_shape_of_all(script: Path) -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_has_a_yaml_twin_of_its_name(script: Path) -> None:
-    twin = ROOT / "configs" / "experiment" / f"{script.stem}.yaml"
-    assert f"name: {script.stem}" in twin.read_text(encoding="utf-8").splitlines()
+    twin_file = ROOT / "configs" / "experiment" / f"{script.stem}.yaml"
+    assert f"name: {script.stem}" in twin_file.read_text(encoding="utf-8").splitlines()
     assert experiments()[script.stem].name == script.stem
+    said = yaml.safe_load(twin_file.read_text(encoding="utf-8"))
+    assert said["smoke"], "the small scale is missing"
+    assert twin(script.stem).has_grid or twin(script.stem).measure, "neither a grid nor a measurement"
+    # Whatever the small scale replaces is there: a setting that is misspelt would leave the full scale.
+    assert twin(script.stem).settings("smoke") != twin(script.stem).settings("full") or twin(script.stem).has_grid
 
 
 @pytest.mark.parametrize("name", sorted(experiments()))
 def test_an_experiment_runs_and_draws_at_smoke_scale(name: str, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "experiments" / f"{name}.py"), "--format=png"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run([*command, "--run", *SMOKE[name], *SMALL], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    run = subprocess.run([*command, "--run", "--scale=smoke"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
-    folder = tmp_path / "results" / name
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["smoke"], "the small scale has a folder of its own"
+    folder = tmp_path / "results" / "smoke" / name
     drawn = sorted(path.name for path in (folder / "figures").iterdir())
     assert any(path.endswith(".png") for path in drawn), drawn
     # Again from Parquet alone: the same files with the same points.
     points = {path.name: path.read_bytes() for path in (folder / "figures").glob("*.csv")}
     shutil.rmtree(folder / "figures")
-    assert main(experiments()[name], ["--format=png", f"--results={tmp_path / 'results'}"]) == 0
+    assert main(experiments()[name], ["--format=png", "--scale=smoke", f"--results={tmp_path / 'results'}"]) == 0
     assert {path.name: path.read_bytes() for path in (folder / "figures").glob("*.csv")} == points
     table = claims_table(experiments()[name], read(folder))
     assert len(table) >= 3
+    assert not table["claim"].duplicated().any()
     assert table["verdict"].isin(["holds", "fails", "not tested"]).all()
 
 

@@ -1,12 +1,14 @@
-"""The scoreboard: every experiment is on it, a failed or untested claim too, and nothing is run twice."""
+"""The scoreboard: every experiment is on it, a failed or untested claim too, nothing is run twice, and a subset leaves the rest alone."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pytest
 
+from gradyn.cli import main
 from gradyn.core import ConfigError
-from gradyn.report import experiments, reproduce
+from gradyn.report import Claim, Experiment, chosen, described, experiments, reproduce
+from gradyn.report import scoreboard as board_of
 
 
 def test_an_experiment_without_runs_is_on_the_board_untested_with_the_reason(tmp_path):
@@ -17,14 +19,14 @@ def test_an_experiment_without_runs_is_on_the_board_untested_with_the_reason(tmp
     assert board["reason"].str.contains("folder").all()
 
 
-def test_one_experiment_is_swept_drawn_and_judged(tmp_path):
+def test_one_experiment_is_swept_drawn_and_judged_and_a_failed_claim_exits_with_1(tmp_path):
     from gradyn.sweep import launch
     from hydra_plugins.gradyn.compose import plan
 
     # What the command would find done already: a corner of the first look, so that the test stays short.
     made = plan(["experiment=quick", "depth=4,64", "activation=tanh", "init=small,large", "norm=none", "steps=0", f"results={tmp_path}"])
     assert launch(made) == 0
-    assert reproduce(tmp_path, tmp_path / "board", only=["quick"], is_run=False) == 0
+    assert reproduce(tmp_path, tmp_path / "board", only=["quick"], is_run=False) == 1
     board = pd.read_csv(tmp_path / "board" / "scoreboard.csv").set_index("claim")
     assert board.loc["the most ill net loses more than 30 decades", "verdict"] == "holds"
     # tanh with small weights and tanh with large ones: neither arrives, and the board says so.
@@ -34,6 +36,77 @@ def test_one_experiment_is_swept_drawn_and_judged(tmp_path):
     assert "Glorot & Bengio 2010" in text
 
 
-def test_an_experiment_of_no_name_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"experiment must be one of .*quick.*; got 'qiuck'"):
+def test_an_experiment_of_no_name_is_refused_with_what_is_near(tmp_path):
+    with pytest.raises(ConfigError, match=r"experiment must be one of .*quick.*; got 'qiuck'. Did you mean quick\?"):
         reproduce(tmp_path, tmp_path, only=["qiuck"])
+    with pytest.raises(ConfigError, match=r"got 'trainable_dpeth\*'. Did you mean trainable_depth\?"):
+        chosen(["quick", "trainable_dpeth*"])
+    assert chosen(["q*", "*depth", "quick"]) == ["quick", "trainable_depth"]
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """Two experiments of one claim each, whose measured numbers a test may change."""
+    numbers = {"a_one": 1.0, "b_two": 1.0}
+
+    def make(name):
+        return Experiment(name, experiments_source, lambda frames, page: [], lambda frames: [Claim(f"of {name}", numbers[name], 1.0, 0.1, "made up")])
+
+    experiments_source = experiments()["quick"].source
+    found = {name: make(name) for name in numbers}
+    monkeypatch.setattr(board_of, "experiments", lambda: found)
+    monkeypatch.setattr(board_of, "read", lambda folder: None)
+    return numbers
+
+
+def test_judging_a_subset_keeps_the_rows_of_the_others(two, tmp_path):
+    assert reproduce(tmp_path, tmp_path, is_run=False) == 0
+    two["a_one"] = two["b_two"] = 2.0
+    assert reproduce(tmp_path, tmp_path, only=["b_*"], is_run=False) == 1
+    board = pd.read_csv(tmp_path / "scoreboard.csv").set_index("experiment")
+    assert board["verdict"].to_dict() == {"a_one": "holds", "b_two": "fails"}
+    assert board["measured"].to_dict() == {"a_one": 1.0, "b_two": 2.0}
+    text = (tmp_path / "scoreboard.md").read_text()
+    assert "1 holds, 1 fails" in text
+    assert text.index("a_one") < text.index("b_two")
+    # A failed claim of an experiment that was not asked for does not fail this command.
+    two["b_two"], two["a_one"] = 2.0, 1.0
+    assert reproduce(tmp_path, tmp_path, only=["a_one"], is_run=False) == 0
+
+
+def test_every_row_says_where_and_when_it_was_judged(two, tmp_path):
+    reproduce(tmp_path, tmp_path, is_run=False)
+    board = pd.read_csv(tmp_path / "scoreboard.csv")
+    assert board[["versions", "hardware", "date"]].notna().all(axis=None)
+    assert (tmp_path / "scoreboard.md").read_text().count("Commit ") == 1
+    board.loc[0, "date"] = "2001-01-01T00:00:00+00:00"
+    board.to_csv(tmp_path / "scoreboard.csv", index=False)
+    reproduce(tmp_path, tmp_path, only=["b_two"], is_run=False)
+    lines = [line for line in (tmp_path / "scoreboard.md").read_text().splitlines() if "Commit " in line]
+    assert len(lines) == 2
+    assert lines[0].endswith("2001-01-01: a_one.")
+
+
+def test_rows_of_an_experiment_that_is_gone_leave_the_board(two, tmp_path):
+    reproduce(tmp_path, tmp_path, is_run=False)
+    board = pd.read_csv(tmp_path / "scoreboard.csv")
+    board.loc[0, "experiment"] = "gone"
+    board.to_csv(tmp_path / "scoreboard.csv", index=False)
+    reproduce(tmp_path, tmp_path, only=["b_two"], is_run=False)
+    assert set(pd.read_csv(tmp_path / "scoreboard.csv")["experiment"]) == {"b_two"}
+
+
+def test_the_small_scale_writes_to_its_own_folder_whatever_is_asked(two, tmp_path):
+    reproduce(tmp_path / "results", tmp_path / "reference", is_run=False, scale="smoke")
+    assert not (tmp_path / "reference").exists()
+    assert (tmp_path / "results" / "smoke" / "scoreboard.csv").is_file()
+    with pytest.raises(ConfigError, match=r"scale must be among full, smoke; got 'tiny'"):
+        reproduce(tmp_path, tmp_path, scale="tiny")
+
+
+def test_the_list_says_what_each_claims_and_costs(capsys):
+    assert main(["reproduce", "--list", "--only", "q*"]) == 0
+    claim, cost = described("quick")
+    assert capsys.readouterr().out == f"quick\n  {claim}\n  {cost}\n"
+    assert claim.startswith("Through 64 layers")
+    assert cost == "36 runs, under 15 seconds on two cores."

@@ -104,16 +104,24 @@ def _figures(words: list[str]) -> int:
 
 
 def _reproduce(words: list[str]) -> int:
-    parser = _Parser(prog="gradyn reproduce", description="Run and draw every experiment, judge its claims, write the scoreboard.")
-    parser.add_argument("--only", metavar="NAME", action="append", help="this experiment; may be given several times")
+    parser = _Parser(prog="gradyn reproduce", description="Run and draw every experiment, judge its claims, write the scoreboard. A failed claim exits with 1.")
+    parser.add_argument("--only", metavar="NAME", action="append", help="this experiment, or those of a pattern ('autodiff_*'); may be given several times")
+    parser.add_argument("--scale", default="full", choices=("full", "smoke"), help="smoke: everything small, with its scoreboard in RESULTS/smoke (full)")
+    parser.add_argument("--list", action="store_true", help="only list the experiments, what they claim and cost")
     parser.add_argument("--judge", action="store_true", help="run nothing: judge what is in the results")
-    parser.add_argument("--results", metavar="FOLDER", default="results", help="folder of the sweeps' folders (results)")
-    parser.add_argument("--scoreboard", metavar="FOLDER", default="results", help="where scoreboard.md and .csv go (results)")
+    parser.add_argument("--results", metavar="FOLDER", default="results", help="folder of the experiments' folders (results)")
+    parser.add_argument("--scoreboard", metavar="FOLDER", default="results", help="where scoreboard.md and .csv go at full scale (results)")
     given = parser.parse_args(words)
-    from gradyn.report import reproduce
+    from gradyn.report import at_scale, board_folder, chosen, described, reproduce
 
-    code = reproduce(Path(given.results), Path(given.scoreboard), only=given.only, is_run=not given.judge)
-    print((Path(given.scoreboard) / "scoreboard.md").read_text(encoding="utf-8"))
+    if given.list:
+        for name in chosen(given.only):
+            claim, cost = described(name)
+            print(f"{name}\n  {claim}\n  {cost}")
+        return 0
+    results, scoreboard = Path(given.results), Path(given.scoreboard)
+    code = reproduce(results, scoreboard, only=given.only, is_run=not given.judge, scale=given.scale)
+    print((board_folder(at_scale(results, given.scale), scoreboard, given.scale) / "scoreboard.md").read_text(encoding="utf-8"))
     return code
 
 

@@ -8,11 +8,12 @@ and a caption beside the picture.
 """
 
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
-from gradyn.report.experiment import Claim, Experiment, claims_table, experiments, main, seed_claim
+from gradyn.report.experiment import Claim, Experiment, at_scale, claims_table, described, experiments, main, seed_claim
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames, MissingError, read
+from gradyn.report.measured import Twin, kept, measure_once, twin
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
-from gradyn.report.scoreboard import reproduce
+from gradyn.report.scoreboard import board_folder, chosen, reproduce
 from gradyn.report.sentences import sentences
 from gradyn.report.style import Page
 from gradyn.report.trainable import TRAINED, best_rates
@@ -30,21 +31,29 @@ __all__ = [
     "Frames",
     "MissingError",
     "Page",
+    "Twin",
+    "at_scale",
     "best_rates",
+    "board_folder",
+    "chosen",
     "claims_table",
     "cure_nets",
     "cure_table",
+    "described",
     "draw",
     "drawn",
     "experiments",
     "figures",
     "interval",
+    "kept",
     "main",
+    "measure_once",
     "rates",
     "read",
     "reproduce",
     "seed_claim",
     "sentences",
     "state",
+    "twin",
     "verdict",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.util
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pandas as pd
 from gradyn.core import Source, packaged
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames, read
+from gradyn.report.measured import SCALES, Measure, measure_once, twin
 from gradyn.report.rates import interval
 from gradyn.report.style import WIDTHS, Page
 
@@ -74,12 +76,15 @@ class Experiment:
         source: the publication or question.
         figure: draws frames on a page; called when figures are asked for, may raise nothing for missing runs.
         claims: from frames; called by the scoreboard.
+        measure: from the settings of the YAML twin (`measure:`) to named tables, the same for the same settings; called when the
+            folder lacks them. They come back as `frames.tables`. None where a sweep is all.
     """
 
     name: str
     source: Source
     figure: Callable[[Frames, Page], list[Drawn]]
     claims: Callable[[Frames], list[Claim]]
+    measure: Measure | None = None
 
 
 def experiments() -> dict[str, Experiment]:
@@ -120,8 +125,46 @@ def claims_table(experiment: Experiment, frames: Frames) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def described(name: str) -> tuple[str, str]:
+    """What an experiment claims, and what it costs: the first line of its script's docstring, and the line `Cost:`."""
+    lines = (ast.get_docstring(ast.parse((packaged("experiments") / f"{name}.py").read_text(encoding="utf-8"))) or "").splitlines()
+    cost = [line.removeprefix("Cost: ") for line in lines if line.startswith("Cost: ")]
+    return (lines or [""])[0], (cost or [""])[0]
+
+
+def at_scale(results: str | Path, scale: str) -> Path:
+    """The folder of folders of a scale: small results never mix with the others."""
+    return Path(results) / "smoke" if scale == "smoke" else Path(results)
+
+
+def carry_out(experiment: Experiment, results: Path, scale: str = "full", overrides: Sequence[str] = (), *, is_drawn: bool = True) -> tuple[int, bool]:
+    """Sweep and measure what the folder of an experiment does not have yet.
+
+    Args:
+        experiment: to carry out.
+        results: folder of folders, that of the scale.
+        scale: full, or smoke: what the YAML twin replaces for a run of seconds.
+        overrides: of the grid (`depth=2,4`) and of the measurement (`measure.points=9`).
+        is_drawn: whether a sweep draws while it runs and at its end.
+
+    Returns:
+        Exit code of the sweep, 0 where there is none; and whether anything was measured anew (a sweep can't tell: True).
+
+    Raises:
+        ConfigError: an override of something that the experiment does not have.
+    """
+    said = twin(experiment.name)
+    grid, settings = said.overrides(scale, overrides), said.settings(scale, overrides)
+    code = 0
+    if said.has_grid:
+        words = [f"experiment={experiment.name}", f"results={results}", *([] if is_drawn else ["exec.figures=false"]), *grid]
+        code = subprocess.run([sys.executable, "-m", "gradyn", "sweep", *words], check=False).returncode
+    is_new = measure_once(experiment.measure, results / experiment.name, settings) if experiment.measure is not None else True
+    return code, is_new
+
+
 def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
-    """The command line of a script: draw again from Parquet, or with --run sweep first; prints the files and the claims.
+    """The command line of a script: draw again from Parquet, or with --run sweep and measure first; prints the files and the claims.
 
     Returns:
         Exit code: 0, or the sweep's.
@@ -129,18 +172,19 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     from gradyn.report.write import figures
 
     parser = argparse.ArgumentParser(description=f"{experiment.name}: draws its figures from Parquet alone.")
-    parser.add_argument("--run", action="store_true", help="sweep first; runs that are there are not run again")
+    parser.add_argument("--run", action="store_true", help="sweep and measure first; what is there is not computed again")
+    parser.add_argument("--scale", default="full", choices=SCALES, help="smoke: the small scale, in a folder of its own, results/smoke (full)")
     parser.add_argument("--results", default="results", help="folder of folders (results)")
     parser.add_argument("--format", default="png,pdf,svg", help="formats, with commas between them (png,pdf,svg)")
     parser.add_argument("--width", default="full", choices=list(WIDTHS), help="printed width")
-    parser.add_argument("overrides", nargs="*", help="with --run: narrow or widen the grid (depth=2,4)")
+    parser.add_argument("overrides", nargs="*", help="with --run: narrow or widen the grid (depth=2,4), change the measurement (measure.points=9)")
     given = parser.parse_args(arguments)
+    results = at_scale(given.results, given.scale)
     if given.run:
-        command = [sys.executable, "-m", "gradyn", "sweep", f"experiment={experiment.name}", f"results={given.results}", "exec.figures=false", *given.overrides]
-        code = subprocess.run(command, check=False).returncode
+        code, _ = carry_out(experiment, results, given.scale, given.overrides, is_drawn=False)
         if code:
             return code
-    folder = Path(given.results) / experiment.name
+    folder = results / experiment.name
     for path in figures(folder, formats=given.format.split(","), width=given.width):
         sys.stdout.write(f"{path}\n")
     for _, claim in claims_table(experiment, read(folder)).iterrows():

@@ -1,4 +1,4 @@
-"""What figures are made from: the three tables of a folder, narrowed to one question.
+"""What figures are made from: the three tables of a sweep, narrowed to one question, and the tables of a measurement.
 
 `baseline` never mixes: every axis that a figure doesn't show is held at one value, and the value is written on the figure.
 """
@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 import yaml  # type: ignore[import-untyped]
 
+from gradyn.core import ConfigError
+from gradyn.report.measured import is_measured_only, kept
 from gradyn.report.style import ordered
 from gradyn.store import RUN_COLUMNS, load
 
@@ -39,6 +41,9 @@ class Frames:
         steps: one row a run and step.
         layers: one row a run, step and layer.
         planned: how many runs the folder's plan has; None where it isn't known.
+        tables: of the measurement, by name; the three above are empty where nothing was swept.
+        settings: that the measurement was made with.
+        made: provenance of the measurement.
     """
 
     name: str
@@ -46,6 +51,9 @@ class Frames:
     steps: pd.DataFrame
     layers: pd.DataFrame
     planned: int | None = None
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    made: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def progress(self) -> str:
@@ -164,23 +172,25 @@ _LAYERS = (
 
 
 def read(folder: str | Path, planned: int | None = None) -> Frames:
-    """The frames of a sweep's folder, from its Parquet files alone.
+    """The frames of an experiment's folder, from its Parquet files alone.
 
     Args:
         folder: `results/<name>`.
         planned: how many runs the plan has; what the folder's `config.yaml` says when left out.
 
     Raises:
-        ConfigError: no such folder, no finished run in it, or another schema version.
+        ConfigError: no such folder, neither a finished run nor a measurement in it, or another schema version.
     """
+    folder, found = Path(folder), kept(folder)
+    name = folder.resolve().name
+    if not any((folder / "runs").glob("*.parquet")):
+        if found.tables:
+            return Frames(name, pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), None, found.tables, found.settings, found.made)
+        if is_measured_only(name):
+            raise ConfigError("folder", "hold the tables of a measurement", str(folder), f"Measure first: gradyn reproduce --only {name}.")
     results = load(folder)
-    return Frames(
-        Path(folder).resolve().name,
-        results.runs,
-        results.steps,
-        results.frame("layers", ["run_id", "step", "layer", *_LAYERS]),
-        planned or _planned(Path(folder)),
-    )
+    layers = results.frame("layers", ["run_id", "step", "layer", *_LAYERS])
+    return Frames(name, results.runs, results.steps, layers, planned or _planned(folder), found.tables, found.settings, found.made)
 
 
 def _planned(folder: Path) -> int | None:

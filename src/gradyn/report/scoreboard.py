@@ -3,57 +3,102 @@
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pandas as pd
 
-from gradyn.core import ConfigError
-from gradyn.report.experiment import Experiment, claims_table, experiments
+from gradyn.core import ConfigError, require
+from gradyn.report.experiment import Experiment, at_scale, carry_out, claims_table, experiments
 from gradyn.report.frames import read
+from gradyn.report.measured import SCALES
+from gradyn.report.write import figures
 from gradyn.store import provenance
 
 _SIDES = {"below": "< ", "above": "> ", "equal": ""}
+# What a row says of the judgement itself.
+_MADE = ("commit", "versions", "hardware", "date")
 
 
-def reproduce(results: Path, scoreboard: Path, *, only: Sequence[str] | None = None, is_run: bool = True) -> int:
-    """Sweep and draw every experiment, judge its claims, write `scoreboard.md` and `scoreboard.csv`.
-
-    What a folder has already is not run again, so the second call costs the drawing alone.
-
-    Args:
-        results: folder of the sweeps' folders.
-        scoreboard: folder to write to, made where it is missing.
-        only: names of experiments; None for all.
-        is_run: False to judge what the folders hold.
-
-    Returns:
-        Exit code: 0, or 1 where a sweep did not finish. A claim that fails is a result and no error.
+def chosen(patterns: Sequence[str] | None) -> list[str]:
+    """Names of the experiments that fit any of the shell patterns (`autodiff_*`), in alphabetical order; None: all.
 
     Raises:
-        ConfigError: there is no experiment of a name in `only`.
+        ConfigError: a pattern fits none; the line names what is near.
     """
-    known = experiments()
-    for name in only or ():
-        if name not in known:
-            raise ConfigError("experiment", f"be one of {', '.join(known)}", name)
+    known = list(experiments())
+    found = set()
+    for pattern in known if patterns is None else patterns:
+        fitting = [name for name in known if fnmatchcase(name, pattern)]
+        near = get_close_matches(pattern.strip("*"), known, n=3, cutoff=0.5)
+        require(
+            bool(fitting), "experiment", f"be one of {', '.join(known)}, or a pattern of some", pattern, f"Did you mean {' or '.join(near)}?" if near else ""
+        )
+        found.update(fitting)
+    return sorted(found)
+
+
+def reproduce(results: Path, scoreboard: Path, *, only: Sequence[str] | None = None, is_run: bool = True, scale: str = "full") -> int:
+    """Sweep, measure and draw experiments, judge their claims, write `scoreboard.md` and `scoreboard.csv`; prints the seconds of each.
+
+    What a folder has already is not computed again, so the second call costs the drawing alone. Rows of experiments that were
+    not asked for stay as they are; the board is written after each experiment.
+
+    Args:
+        results: folder of folders.
+        scoreboard: folder to write to, made where it is missing; at the small scale `<results>/smoke` whatever is given.
+        only: names of experiments, or shell patterns; None for all.
+        is_run: False to judge what the folders hold.
+        scale: full or smoke.
+
+    Returns:
+        Exit code: 0, or 1 where a sweep did not finish or a claim of those asked for fails.
+
+    Raises:
+        ConfigError: no experiment fits `only`, or no such scale.
+    """
+    require(scale in SCALES, "scale", f"be among {', '.join(SCALES)}", scale)
+    names, known = chosen(only), experiments()
+    results = at_scale(results, scale)
+    scoreboard = board_folder(results, scoreboard, scale)
     code = 0
-    tables = []
-    for name, experiment in known.items():
-        if only and name not in only:
-            continue
+    for name in names:
+        began = time.perf_counter()
         if is_run:
-            command = [sys.executable, "-m", "gradyn", "sweep", f"experiment={name}", f"results={results}"]
-            code = max(code, int(subprocess.run(command, check=False).returncode != 0))
-        tables.append(_judged(experiment, results / name))
-    table = pd.concat(tables, ignore_index=True)
-    scoreboard.mkdir(parents=True, exist_ok=True)
-    table.to_csv(scoreboard / "scoreboard.csv", index=False)
-    (scoreboard / "scoreboard.md").write_text(_markdown(table), encoding="utf-8")
+            status, is_new = carry_out(known[name], results, scale, is_drawn=known[name].measure is None)
+            code = max(code, int(status != 0))
+            if known[name].measure is not None:
+                # A sweep draws by itself; a measurement is drawn when it is there.
+                figures(results / name, formats=["png"])
+        table = _judged(known[name], results / name).assign(**{key: provenance()[key] for key in (*_MADE, "dirty")})
+        code = max(code, int((table["verdict"] == "fails").any()))
+        write_board(scoreboard, table, list(known))
+        if is_run:
+            sys.stdout.write(f"{name}: {time.perf_counter() - began:.1f} s{'' if is_new else ', measured before'}\n")
+            sys.stdout.flush()
     return code
+
+
+def board_folder(results: Path, scoreboard: Path, scale: str) -> Path:
+    """Where the scoreboard of a scale goes: the small scale's lies with its results, so that it can't pass for the other."""
+    return results if scale == "smoke" else scoreboard
+
+
+def write_board(folder: Path, judged: pd.DataFrame, known: Sequence[str]) -> None:
+    """Put the rows of some experiments on the board in `folder`; rows of others stay, those of experiments that are gone go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "scoreboard.csv"
+    stay = pd.read_csv(path) if path.is_file() else judged.iloc[:0]
+    stay = stay[stay["experiment"].isin(set(known) - set(judged["experiment"]))]
+    # Concatenating an empty frame would ask pandas for the types of its columns.
+    table = pd.concat([part for part in (stay, judged) if len(part)], ignore_index=True)
+    table = table.sort_values("experiment", kind="stable", key=lambda names: names.map(list(known).index))
+    table.to_csv(path, index=False)
+    (folder / "scoreboard.md").write_text(_markdown(table), encoding="utf-8")
 
 
 def _judged(experiment: Experiment, folder: Path) -> pd.DataFrame:
@@ -68,22 +113,21 @@ def _judged(experiment: Experiment, folder: Path) -> pd.DataFrame:
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    made = provenance()
-    commit = f"{made['commit'] or 'unknown'}{' with changes' if made['dirty'] else ''}"
     counts = table["verdict"].value_counts()
     lines = [
         "# Scoreboard",
         "",
         ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ". A failed claim stays. Made by `make reproduce`.",
         "",
-        f"Commit {commit}; {made['versions']}; {made['hardware']}; {datetime.now(UTC):%Y-%m-%d}.",
+        *_origins(table),
         "",
         "| experiment | claim | verdict | measured | said | standard error | z | source |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in table.to_dict("records"):
         said = _SIDES.get(str(row.get("side")), "") + _number(row.get("predicted"))
-        claim = f"{row['claim']} ({row['reason']})" if row["reason"] else row["claim"]
+        reason = row.get("reason")
+        claim = f"{row['claim']} ({reason})" if isinstance(reason, str) and reason else row["claim"]
         cells = [
             row["experiment"],
             claim,
@@ -96,6 +140,18 @@ def _markdown(table: pd.DataFrame) -> str:
         ]
         lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _origins(table: pd.DataFrame) -> list[str]:
+    """One line for each origin of rows, with the experiments judged there: a subset may have been judged on another day."""
+    found: dict[str, list[str]] = {}
+    for row in table.drop_duplicates("experiment").to_dict("records"):
+        made = {key: str(row[key]) if isinstance(row.get(key), str) else "unknown" for key in _MADE}
+        commit = f"{made['commit']}{' with changes' if row.get('dirty') is True else ''}"
+        found.setdefault(f"Commit {commit}; {made['versions']}; {made['hardware']}; {made['date'][:10]}", []).append(str(row["experiment"]))
+    if len(found) == 1:
+        return [f"{next(iter(found))}."]
+    return [f"- {origin}: {', '.join(names)}." for origin, names in found.items()]
 
 
 def _number(value: object) -> str:

@@ -124,5 +124,8 @@ def _caption(drawn: Drawn, frames: Frames) -> str:
         for name in _MADE
         if name in frames.runs and frames.runs[name].notna().any()
     ]
-    lines.append(f"From {frames.name}: {len(frames.runs):,} runs; " + "; ".join(made) + ".")
+    count = [f"{len(frames.runs):,} runs"] if len(frames.runs) or not frames.tables else []
+    count += [f"the tables {', '.join(frames.tables)}"] if frames.tables else []
+    made = made or [f"{name} {frames.made[name]}" for name in _MADE if frames.made.get(name)]
+    lines.append(f"From {frames.name}: {', '.join(count)}; " + "; ".join(made) + ".")
     return "\n\n".join(line.strip() for line in lines if line.strip()) + "\n"

@@ -27,6 +27,8 @@ from hydra_plugins.gradyn._ties import Ties, whole_if_needed
 _NO_HYDRA = "not depend on how Hydra was started"
 # Keys that belong to the command, not to a run.
 _COMMAND = ("name", "results", "device", "log", "first")
+# What an experiment's YAML says to its script: settings of a measurement that is no sweep, and what the small scale replaces.
+_SCRIPT = ("measure", "smoke")
 
 
 def plan(overrides: Sequence[str], config_dir: str | Path | None = None, config_name: str = "config") -> Any:
@@ -90,6 +92,7 @@ def jobs_from(
         is_free = not axis.is_swept or axis.top not in (*_COMMAND, "exec") or axis.key == "exec.backward"
         require(is_free, axis.key, "be one value a command, as no number of a run depends on it", ",".join(map(str, axis.values)), "Run one command for each.")
     parts = Parts(loader, repository, config_name, hydra_overrides, axes, by_option)
+    _require_grid(axes, grid, parts)
     for config in parts.composed.values():
         for key, value in OmegaConf.to_container(config, resolve=False).items():  # type: ignore[union-attr]
             text = reads_hydra(value)
@@ -100,6 +103,14 @@ def jobs_from(
     ties = Ties(parts.composed.values())
     axes = [_settled(axis, ties) for axis in axes]
     return Jobs(parts, axes, zipped(axes, pairs), ties), axes, parts.note
+
+
+def _require_grid(axes: Sequence[Axis], grid: Any, parts: Parts) -> None:
+    """Refuse an experiment that measures and sweeps nothing: what would run is the default net under its name."""
+    experiment = ",".join(str(value) for axis in axes if axis.key == "experiment" for value in axis.values)
+    is_measured = not grid and any("measure" in config for config in parts.composed.values())
+    fix = f"It measures: gradyn reproduce --only {experiment}, or python experiments/{experiment}.py --run."
+    require(not is_measured, "experiment", "be one with a grid", experiment, fix)
 
 
 def _settled(axis: Axis, ties: Ties) -> Axis:
@@ -117,7 +128,7 @@ def _plan_of(jobs: Jobs, axes: Sequence[Axis], notes: list[str]) -> Any:
     from hydra_plugins.gradyn._specs import Specs
 
     specs = Specs()
-    first_job = next(jobs.values(lambda _, value: value))
+    first_job = {key: value for key, value in next(jobs.values(lambda _, value: value)).items() if key not in _SCRIPT}
     _require_read(jobs, specs.keys, first_job)
     runs: dict[tuple[Any, ...], Any] = {}
     command: dict[str, Any] = {}
@@ -148,7 +159,7 @@ def _require_read(jobs: Jobs, needed: set[str], job: dict[str, Any]) -> None:
     """Refuse top-level keys that nothing reads: a typo behind a `+`."""
     read = set().union(*(keys for keys in jobs.reads.values()))
     for key in jobs.reads:
-        is_read = key in needed or key in _COMMAND or key in read or EVERYTHING in read
+        is_read = key in needed or key in (*_COMMAND, *_SCRIPT) or key in read or EVERYTHING in read
         require(is_read, key, "be a key that a run reads", job.get(key), "No value reads it; correct or drop it.")
 
 
