@@ -3,8 +3,7 @@
 Each node hands every child its own gradient times one local derivative, after all its parents have done the same for it: the reverse of
 a topological order. `backward` adds floats up; `grad` runs the same pass on Values, so that what comes out is again an expression.
 
-Can't: forget. All Values between inputs and output are kept until the pass is over; a depth of n costs memory n (torch's checkpointing
-trades that for a second forward pass).
+Can't: forget. All Values between inputs and output are kept until the pass is over, so a depth of n costs memory n.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from gradyn.autodiff.number import CONSTANT
 from gradyn.autodiff.rules import RULES
 
 if TYPE_CHECKING:
@@ -25,15 +25,18 @@ def topological(output: Value) -> list[Value]:
     """
     order: list[Value] = []
     seen: set[int] = set()
-    stack: list[tuple[Value, bool]] = [(output, False)]
+    stack: list[Value | None] = [output]
     while stack:
-        node, are_children_done = stack.pop()
-        if are_children_done:
-            order.append(node)
+        node = stack.pop()
+        if node is None:
+            # The children of the node below this mark are done.
+            order.append(stack.pop())  # type: ignore[arg-type]
         elif id(node) not in seen:
             seen.add(id(node))
-            stack.append((node, True))
-            stack.extend((child, False) for child in reversed(node.children))
+            if node.children:
+                stack += (node, None, *node.children[::-1])
+            else:
+                order.append(node)
     return order
 
 
@@ -57,61 +60,61 @@ def pull_back(
     gradients: dict[int, Any] = {id(output): upstream}
     found = []
     for node in reversed(topological(output)):
-        if node.op == "const":
+        if node.op == CONSTANT:
             continue
         upstream = gradients.pop(id(node), None)
         found.append((node, 0.0 if upstream is None else upstream))
         if upstream is None or not node.children:
             continue
-        _check_unchanged(node)
-        numbers = (*node.children, node) if is_recorded else node.saved
+        partials, numbers = RULES[node.op].partials, (*node.children, node) if is_recorded else node.saved
+        if node.data is not node.saved[-1]:
+            _check_unchanged(node.data, node.saved[-1], node)
         for place, child in enumerate(node.children):
-            if child.op == "const":
+            if child.data is not node.saved[place]:
+                _check_unchanged(child.data, node.saved[place], node)
+            if child.op == CONSTANT:
                 continue
-            local = RULES[node.op].partials[place][1](*numbers)
+            local = partials[place][1](*numbers)
             if steps is not None:
                 steps.append((node, place, local, upstream))
-            if local is None:
-                continue
-            # Times exactly 1 is left out: the sums of a graph of gradients would otherwise swell by a product each.
-            share = upstream if isinstance(local, float) and local == 1.0 else upstream * local
-            gradients[id(child)] = gradients[id(child)] + share if id(child) in gradients else share
+            if local is not None:
+                # Times exactly 1 is left out: a graph of gradients would otherwise swell by a product each.
+                share = upstream if local.__class__ is float and local == 1.0 else upstream * local
+                gradients[id(child)] = gradients[id(child)] + share if id(child) in gradients else share
     return found
 
 
 def grad(output: Value, inputs: Sequence[Value] | Value) -> tuple[Value, ...]:
     """The gradients of an output as Values: expressions that can be differentiated again.
 
-    Leaves every `.grad` alone. An input that the output doesn't depend on has the gradient 0 (torch raises there, unless told
-    `allow_unused`; but the third derivative of x ** 2 is a number like any other).
+    Leaves every `.grad` alone. An input that the output doesn't depend on has the gradient 0, where torch raises.
 
     Args:
         output: what is differentiated.
         inputs: by which; leaves or intermediate Values.
 
     Returns:
-        d output / d input for each, in the order of the inputs.
+        d output / d input, one per input.
 
     Raises:
         TypeError: an input is no Value.
         RuntimeError: a number in the graph was changed after it had been used.
     """
-    from gradyn.autodiff.value import CONSTANT, Value
+    from gradyn.autodiff.value import Value
 
     asked = (inputs,) if isinstance(inputs, Value) else tuple(inputs)
     for place, one in enumerate((output, *asked)):
         if not isinstance(one, Value):
-            raise TypeError(f"{'inputs' if place else 'output'} must be Values; got {type(one).__name__}. Wrap the number before computing with it.")
+            raise TypeError(f"{'inputs' if place else 'output'} must be Values; got {type(one).__name__}. Wrap the number before using it.")
     found = {id(node): gradient for node, gradient in pull_back(output, is_recorded=True)}
     gradients = [found.get(id(one), 0.0) for one in asked]
     return tuple([one if isinstance(one, Value) else Value(one, (), CONSTANT) for one in gradients])
 
 
-def _check_unchanged(node: Value) -> None:
-    for number, saved in zip((*node.children, node), node.saved, strict=True):
-        # Equality too, for what was pickled or set to the same number; a nan is equal to nothing but itself.
-        if number.data is not saved and number.data != saved:
-            raise RuntimeError(
-                f"data must stay what it was when {node.op!r} was recorded; got {number.data!r} in place of {saved!r}. "
-                "Compute the output again, or change data only after the backward pass."
-            )
+def _check_unchanged(now: float, then: float, node: Value) -> None:
+    # Another object with the same number does no harm (pickled, or set to what it was); two nans count as the same.
+    if now != then and not (now != now and then != then):
+        raise RuntimeError(
+            f"data must stay what it was when {node.op!r} was recorded; got {now!r} in place of {then!r}. "
+            "Compute the output again, or change data only after the backward pass."
+        )

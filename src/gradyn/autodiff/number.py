@@ -14,6 +14,9 @@ from abc import ABC, abstractmethod
 from numbers import Real
 from typing import Any, NoReturn, Self
 
+# The operation of a plain number that met a Value: a leaf that wants no gradient.
+CONSTANT = "const"
+
 
 def as_float(data: Any, name: str = "data") -> float:
     """A real number as a Python float.
@@ -21,6 +24,8 @@ def as_float(data: Any, name: str = "data") -> float:
     Raises:
         TypeError: it is no real number (a string, complex, None, an array or tensor).
     """
+    if type(data) is float:
+        return data
     if isinstance(data, Real):
         try:
             return float(data)
@@ -34,8 +39,7 @@ class AbstractNumber(ABC):
     """A number that remembers something about where it came from."""
 
     __slots__ = ()
-    # numpy's scalars then leave `np.float64(2) * v` to us instead of making an array of objects.
-    __array_ufunc__ = None
+    __array_ufunc__ = None  # numpy then leaves `np.float64(2) * v` to us instead of making an array of objects
 
     @classmethod
     @abstractmethod
@@ -111,6 +115,5 @@ class AbstractNumber(ABC):
         raise TypeError(f"a condition must be on a plain number; got {self!r}. Write float(x) > 0, or `is` to ask for the same object.")
 
     __lt__ = __le__ = __gt__ = __ge__ = __bool__ = _refuse
-    # A plain False of two equal numbers would be believed; sets and dicts still work, they ask for the same object first.
-    __eq__ = __ne__ = _refuse
+    __eq__ = __ne__ = _refuse  # a plain False of two equal numbers would be believed; dicts ask for the same object first
     __hash__ = object.__hash__

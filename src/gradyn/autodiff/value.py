@@ -11,11 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradyn.autodiff.differentiate import pull_back, topological
-from gradyn.autodiff.number import AbstractNumber, as_float
+from gradyn.autodiff.number import CONSTANT, AbstractNumber, as_float
 from gradyn.autodiff.rules import RULES
-
-# What a plain number becomes when it meets a Value: a leaf that wants no gradient.
-CONSTANT = "const"
 
 
 class Value(AbstractNumber):
@@ -51,15 +48,21 @@ class Value(AbstractNumber):
     @classmethod
     def apply(cls, op: str, *inputs: Any) -> Value:
         """Compute an operation and record it; among constants alone nothing is recorded."""
-        children = tuple([x if isinstance(x, Value) else Value(as_float(x, f"the other side of {op}"), (), CONSTANT) for x in inputs])
+        children = [x if isinstance(x, Value) else Value(as_float(x, f"the other side of {op}"), (), CONSTANT) for x in inputs]
         # float(): a leaf may have been given an int or a numpy number since, whose arithmetic is not IEEE's.
         numbers = [float(child.data) for child in children]
-        result = Value.__new__(Value)
-        result.data, result.grad = RULES[op].value(*numbers), 0.0
-        if all(child.op == CONSTANT for child in children):
-            children, op, numbers = (), CONSTANT, []
-        result.children, result.op, result.saved = children, op, (*numbers, result.data)
-        return result
+        data = RULES[op].value(*numbers)
+        for child in children:
+            if child.op != CONSTANT:
+                return cls._kept(data, tuple(children), op, (*numbers, data))
+        return cls._kept(data, (), CONSTANT, (data,))
+
+    @classmethod
+    def _kept(cls, data: float, children: tuple[Value, ...], op: str, saved: tuple[float, ...], grad: float = 0.0) -> Value:
+        # Without the checks of a user's own: this runs once an operation.
+        self = cls.__new__(cls)
+        self.data, self.children, self.op, self.saved, self.grad = data, children, op, saved, grad
+        return self
 
     def backward(self, upstream: float = 1.0) -> None:
         """Set `grad` of everything this was computed from to upstream * d self / d it.
@@ -91,9 +94,6 @@ class Value(AbstractNumber):
         # Along the list and not down the children: a deep graph would exhaust Python's stack. What is shared stays shared.
         for node in topological(self):
             if id(node) not in memo:
-                copied = Value.__new__(Value)
-                copied.data, copied.grad, copied.op, copied.saved = node.data, node.grad, node.op, node.saved
-                copied.children = tuple(memo[id(child)] for child in node.children)
-                memo[id(node)] = copied
+                memo[id(node)] = Value._kept(node.data, tuple([memo[id(child)] for child in node.children]), node.op, node.saved, node.grad)
         found: Value = memo[id(self)]
         return found
