@@ -6,7 +6,7 @@ expressions right, once. Four tests show where it goes wrong, and that `Value` d
 * `3 * x`, `3 - x`, `1 / x` raise TypeError: only `x * 3` is defined;
 * the recursive sort dies on a chain of about 1,000 operations, Python's limit on nested calls;
 * a second `backward` also adds to the intermediate gradients, which the next pass then multiplies down again: a leaf behind n
-  operations gets n + 2 times its gradient instead of twice (where torch's leaves, and ours, have exactly twice);
+  operations then has n + 1 times its gradient, where torch's leaves, and ours, have exactly twice;
 * `op` is accepted and dropped, so a graph can be drawn but not read.
 
 Can't: be differentiated twice. The closures compute with floats, so a gradient is a number without a history.
