@@ -88,3 +88,10 @@ def test_a_claim_about_a_value_is_judged_by_its_standard_error() -> None:
     assert far.z == pytest.approx((1.0 - 2.0) / (0.1 / math.sqrt(3)), rel=1e-12)
     assert Claim("x", math.nan, 1.0, 0.1, "").verdict == "not tested"
     assert seed_claim("x", values[:1], 1.0).verdict == "not tested", "one seed has no standard error"
+
+
+def test_an_exact_claim_holds_for_its_number_and_no_other() -> None:
+    exact, off = Claim("x", 5.0, 5.0, 0.0, "a count"), Claim("x", 5.0 + 1e-15, 5.0, 0.0, "a count")
+    assert (exact.z, exact.verdict) == (0.0, "holds")
+    assert (off.z, off.verdict) == (math.inf, "fails")
+    assert Claim("x", math.nan, 5.0, 0.0, "").verdict == "not tested"

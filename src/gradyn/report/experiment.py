@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib.util
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -29,7 +30,8 @@ class Claim:
         text: what is claimed, in words.
         measured: the number; nan where the folder lacks the runs.
         predicted: what the sentence says it is, or its limit.
-        standard_error: of `measured`; nan where it can't be known.
+        standard_error: of `measured`; nan where it can't be known, 0 where the number is exact (a count, or no rounding step):
+            then nothing but `predicted` itself holds.
         derivation: where the standard error comes from.
         side: `below` or `above` where `predicted` is a limit, `equal` where it is a value.
         rival: another formula that the measurement rejects, where there is one.
@@ -45,8 +47,11 @@ class Claim:
 
     @property
     def z(self) -> float:
-        """(measured - predicted) / standard error; nan where one of them is."""
-        return (self.measured - self.predicted) / self.standard_error if self.standard_error else float("nan")
+        """(measured - predicted) / standard error; nan where one of them is, 0 or infinite where the number is exact."""
+        off = self.measured - self.predicted
+        if self.standard_error == 0 and not math.isnan(off):
+            return math.copysign(math.inf, off) if off else 0.0
+        return off / self.standard_error if self.standard_error else math.nan
 
     @property
     def verdict(self) -> str:

@@ -76,7 +76,7 @@ def reproduce(results: Path, scoreboard: Path, *, only: Sequence[str] | None = N
                 figures(results / name, formats=["png"])
         table = _judged(known[name], results / name).assign(**{key: provenance()[key] for key in (*_MADE, "dirty")})
         code = max(code, int((table["verdict"] == "fails").any()))
-        write_board(scoreboard, table, list(known))
+        write_board(scoreboard, table, list(known), scale)
         if is_run:
             sys.stdout.write(f"{name}: {time.perf_counter() - began:.1f} s{'' if is_new else ', measured before'}\n")
             sys.stdout.flush()
@@ -88,7 +88,7 @@ def board_folder(results: Path, scoreboard: Path, scale: str) -> Path:
     return results if scale == "smoke" else scoreboard
 
 
-def write_board(folder: Path, judged: pd.DataFrame, known: Sequence[str]) -> None:
+def write_board(folder: Path, judged: pd.DataFrame, known: Sequence[str], scale: str = "full") -> None:
     """Put the rows of some experiments on the board in `folder`; rows of others stay, those of experiments that are gone go."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "scoreboard.csv"
@@ -98,7 +98,7 @@ def write_board(folder: Path, judged: pd.DataFrame, known: Sequence[str]) -> Non
     table = pd.concat([part for part in (stay, judged) if len(part)], ignore_index=True)
     table = table.sort_values("experiment", kind="stable", key=lambda names: names.map(list(known).index))
     table.to_csv(path, index=False)
-    (folder / "scoreboard.md").write_text(_markdown(table), encoding="utf-8")
+    (folder / "scoreboard.md").write_text(_markdown(table, scale), encoding="utf-8")
 
 
 def _judged(experiment: Experiment, folder: Path) -> pd.DataFrame:
@@ -112,13 +112,14 @@ def _judged(experiment: Experiment, folder: Path) -> pd.DataFrame:
         )
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def _markdown(table: pd.DataFrame, scale: str) -> str:
     counts = table["verdict"].value_counts()
     lines = [
         "# Scoreboard",
         "",
         ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ". A failed claim stays. Made by `make reproduce`.",
         "",
+        *(["The small scale: that everything runs. A claim speaks of the full scale and may fail here.", ""] if scale == "smoke" else []),
         *_origins(table),
         "",
         "| experiment | claim | verdict | measured | said | standard error | z | source |",
