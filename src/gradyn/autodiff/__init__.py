@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+from gradyn.autodiff.accumulation import micro_batch_gradients
 from gradyn.autodiff.differentiate import grad, topological
 from gradyn.autodiff.dual import Dual
 from gradyn.autodiff.explain import explain
+from gradyn.autodiff.explanation import Explanation, explains
 from gradyn.autodiff.fifty_lines import FiftyLines
+from gradyn.autodiff.functions import LogSumExp, Relu, log_sum_exp, relu
+from gradyn.autodiff.gallery import EXPLANATIONS
 from gradyn.autodiff.neuron import Layer, Mlp, Neuron, descend, mlp, mlp_of
 from gradyn.autodiff.number import AbstractNumber
+from gradyn.autodiff.plain_words import in_plain_words
 from gradyn.autodiff.rules import RULES
+from gradyn.autodiff.subgradients import PLACES, RELUS, TextbookRelu, subgradients
+from gradyn.autodiff.surrogates import Exponent, GradientReversal, StraightThroughSign, TrackedIdentity
 from gradyn.autodiff.value import Value
 
 __all__ = [
+    "EXPLANATIONS",
+    "PLACES",
+    "RELUS",
     "RULES",
     "AbstractNumber",
     "Dual",
+    "Explanation",
+    "Exponent",
     "FiftyLines",
+    "GradientReversal",
     "Layer",
+    "LogSumExp",
     "Mlp",
     "Neuron",
+    "Relu",
+    "StraightThroughSign",
+    "TextbookRelu",
+    "TrackedIdentity",
     "Value",
     "descend",
     "explain",
+    "explains",
     "grad",
+    "in_plain_words",
+    "log_sum_exp",
+    "micro_batch_gradients",
     "mlp",
     "mlp_of",
+    "relu",
+    "subgradients",
     "topological",
 ]
