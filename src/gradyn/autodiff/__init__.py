@@ -7,11 +7,13 @@ from gradyn.autodiff.differentiate import grad, topological
 from gradyn.autodiff.dual import Dual
 from gradyn.autodiff.explain import explain
 from gradyn.autodiff.explanation import Explanation, explains
+from gradyn.autodiff.expressions import Expression, disagreement, random_expression, rounding_bounds
 from gradyn.autodiff.fifty_lines import FiftyLines
 from gradyn.autodiff.functions import LogSumExp, Relu, log_sum_exp, relu
 from gradyn.autodiff.gallery import EXPLANATIONS
 from gradyn.autodiff.neuron import Layer, Mlp, Neuron, descend, mlp, mlp_of
 from gradyn.autodiff.number import AbstractNumber
+from gradyn.autodiff.one_curve import delta_rounding_bounds, deltas_by_hand, deltas_by_value, norm_bounds, preactivations
 from gradyn.autodiff.plain_words import in_plain_words
 from gradyn.autodiff.rules import RULES
 from gradyn.autodiff.subgradients import PLACES, RELUS, TextbookRelu, subgradients
@@ -27,6 +29,7 @@ __all__ = [
     "Dual",
     "Explanation",
     "Exponent",
+    "Expression",
     "FiftyLines",
     "GradientReversal",
     "Layer",
@@ -38,7 +41,11 @@ __all__ = [
     "TextbookRelu",
     "TrackedIdentity",
     "Value",
+    "delta_rounding_bounds",
+    "deltas_by_hand",
+    "deltas_by_value",
     "descend",
+    "disagreement",
     "explain",
     "explains",
     "grad",
@@ -47,7 +54,11 @@ __all__ = [
     "micro_batch_gradients",
     "mlp",
     "mlp_of",
+    "norm_bounds",
+    "preactivations",
+    "random_expression",
     "relu",
+    "rounding_bounds",
     "subgradients",
     "topological",
 ]

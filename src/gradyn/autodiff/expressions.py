@@ -1,6 +1,8 @@
-"""Random scalar expressions, and how far two engines may differ on them.
+"""Random scalar expressions, and how far Value, Dual and torch may differ on them: by roundings, counted along the expression's own graph.
 
 An expression is a list of steps on a growing list of numbers, so that subexpressions are shared at random.
+
+Can't: reach special numbers. Every step is tamed (`1.5 + sin`), as at an infinity or a kink there is no rounding to count.
 """
 
 from __future__ import annotations
@@ -14,15 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradyn.autodiff import RULES, Dual, Value, grad, topological
-
-# At its first use torch's forward mode compiles its own decompositions through torch.jit, which torch itself has deprecated.
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
-    torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
+from gradyn.autodiff.differentiate import grad, topological
+from gradyn.autodiff.dual import Dual
+from gradyn.autodiff.rules import RULES
+from gradyn.autodiff.value import Value
 
 EPS = sys.float_info.epsilon
-# Tamed where a composition would leave the range: what is compared is roundings, special numbers have a test of their own.
 STEPS: dict[str, Callable[..., Any]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
@@ -54,13 +53,10 @@ class Expression:
         for name, a, b in self.steps:
             numbers.append(STEPS[name](numbers[a], numbers[b]))
         # All of it, so that no step is without a gradient.
-        total = numbers[0]
-        for number in numbers[1:]:
-            total = total + number.tanh()
-        return total
+        return sum((number.tanh() for number in numbers[1:]), start=numbers[0])
 
 
-def draw(rng: np.random.Generator, inputs: int = 3, steps: int = 12) -> Expression:
+def random_expression(rng: np.random.Generator, inputs: int = 3, steps: int = 12) -> Expression:
     """An expression with random inputs in [-2, 2]; each step takes any two of the numbers before it."""
     names = list(STEPS)
     chosen = [(names[rng.integers(len(names))], int(rng.integers(inputs + i)), int(rng.integers(inputs + i))) for i in range(steps)]
@@ -77,17 +73,23 @@ def rounding_bounds(gradients: Sequence[Value]) -> list[float]:
     for gradient in gradients:
         error: dict[int, float] = {}
         for node in topological(gradient):
-            own = 4 * EPS * abs(node.data) if node.children else 0.0
-            locals_ = [partial(*node.saved) or 0.0 for _, partial in RULES[node.op].partials] if node.children else []
-            error[id(node)] = own + sum(abs(local) * error[id(child)] for local, child in zip(locals_, node.children, strict=True) if error[id(child)])
+            partials = [partial(*node.saved) or 0.0 for _, partial in RULES[node.op].partials] if node.children else []
+            arriving = [abs(local) * error[id(child)] for local, child in zip(partials, node.children, strict=True) if error[id(child)]]
+            error[id(node)] = (4 * EPS * abs(node.data) if node.children else 0.0) + sum(arriving)
         found.append(error[id(gradient)])
     return found
 
 
-def worst_ratio(expression: Expression, direction: Sequence[float]) -> float:
-    """The largest disagreement of value engine, its recorded gradients, Dual and torch, over what roundings allow.
+def disagreement(expression: Expression, direction: Sequence[float]) -> tuple[float, float]:
+    """How far `Value.backward`, `grad`, `Dual`, torch.autograd and torch.func.jvp are apart on an expression.
 
-    Twice the bound, as both sides round; four times it for sums in another order (forward mode adds along other paths).
+    Args:
+        expression: what is differentiated.
+        direction: of the JVP, one number an input.
+
+    Returns:
+        The largest difference over what roundings allow (twice the bound, as both sides round; four times it for forward mode, which
+        sums along other paths): below 1 unless one is wrong. And the largest between `backward` and torch, over max(1, |gradient|).
     """
     leaves = [Value(x) for x in expression.inputs]
     output = expression(leaves)
@@ -95,20 +97,24 @@ def worst_ratio(expression: Expression, direction: Sequence[float]) -> float:
     gradients = grad(output, leaves)
     bounds = rounding_bounds(gradients)
     tensors = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in expression.inputs]
-    theirs = torch.autograd.grad(expression(tensors), tensors, materialize_grads=True)
-    ratios = [0.0]
+    theirs = [g.item() for g in torch.autograd.grad(expression(tensors), tensors, materialize_grads=True)]
+    ratios, relative = [], 0.0
     for leaf, gradient, other, bound in zip(leaves, gradients, theirs, bounds, strict=True):
-        ratios += [over(leaf.grad - other.item(), 2 * bound), over(leaf.grad - gradient.data, 2 * bound)]
-    moving = expression([Dual(x, v) for x, v in zip(expression.inputs, direction, strict=True)])
-    tangents = tuple(torch.tensor(v, dtype=torch.float64) for v in direction)
-    _, jvp = torch.func.jvp(lambda *x: expression(x), tuple(t.detach() for t in tensors), tangents)
+        ratios += [_over(leaf.grad - other, 2 * bound), _over(leaf.grad - gradient.data, 2 * bound)]
+        relative = max(relative, abs(leaf.grad - other) / max(1.0, abs(other)))
+    tangent = expression([Dual(x, v) for x, v in zip(expression.inputs, direction, strict=True)]).tangent
+    allowed = 4 * sum((bound + EPS * abs(g.data)) * abs(v) for bound, g, v in zip(bounds, gradients, direction, strict=True))
     along = sum(g.data * v for g, v in zip(gradients, direction, strict=True))
-    allowed = 4 * sum(bound * abs(v) for bound, v in zip(bounds, direction, strict=True)) + 4 * EPS * sum(
-        abs(g.data * v) for g, v in zip(gradients, direction, strict=True)
-    )
-    return max([*ratios, over(moving.tangent - jvp.item(), allowed), over(moving.tangent - along, allowed)])
+    return max([*ratios, _over(tangent - _torch_jvp(expression, direction), allowed), _over(tangent - along, allowed)]), relative
 
 
-def over(difference: float, allowed: float) -> float:
-    """|difference| / allowed; 0 where both are exact."""
+def _torch_jvp(expression: Expression, direction: Sequence[float]) -> float:
+    primals, tangents = ([torch.tensor(x, dtype=torch.float64) for x in numbers] for numbers in (expression.inputs, direction))
+    with warnings.catch_warnings():
+        # At its first use torch's forward mode compiles its own decompositions through torch.jit, which torch itself has deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return float(torch.func.jvp(lambda *x: expression(x), tuple(primals), tuple(tangents))[1])
+
+
+def _over(difference: float, allowed: float) -> float:
     return abs(difference) / allowed if allowed else (float("inf") if difference else 0.0)
