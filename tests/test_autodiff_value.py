@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradyn.autodiff import RULES, AbstractNumber, Value, descend, disagreement, explain, grad, mlp, mlp_of, random_expression, topological
+from gradyn.autodiff import RULES, AbstractNumber, Value, disagreement, explain, grad, random_expression, topological
 
 EPS = sys.float_info.epsilon
 
@@ -335,87 +335,6 @@ def test_repr_says_the_number_the_operation_and_the_gradient() -> None:
     y = 2 * x
     y.backward()
     assert (repr(x), repr(y)) == ("Value(3.0, grad=2.0)", "Value(6.0, op='*', grad=1.0)")
-
-
-EXPLAINED = """\
-forward
-  w             = 3
-  x             = 2
-  v1 = w * x    = 6
-  b             = 1
-  v2 = v1 + b   = 7
-  v3 = v2 - 5   = 2
-  v4 = v3 ** 2  = 4
-
-backward, begun with d v4 / d v4 = 1
-  v4 = v3 ** 2:  d v4 / d v3 = 2 * v3 ** (2 - 1) = 4  v3 += 4 * 1 = 4
-  v3 = v2 - 5:   d v3 / d v2 = 1                      v2 += 1 * 4 = 4
-  v2 = v1 + b:   d v2 / d v1 = 1                      v1 += 1 * 4 = 4
-  v2 = v1 + b:   d v2 / d b = 1                       b += 1 * 4 = 4
-  v1 = w * x:    d v1 / d w = x = 2                   w += 2 * 4 = 8
-  v1 = w * x:    d v1 / d x = w = 3                   x += 3 * 4 = 12
-
-gradients
-  d v4 / d w = 8
-  d v4 / d x = 12
-  d v4 / d b = 4"""
-
-
-def test_explain_tells_the_pass_of_the_textbook_example() -> None:
-    x, w, b = Value(2), Value(3), Value(1)
-    loss = (w * x + b - 5) ** 2
-    assert explain(loss, x=x, w=w, b=b) == EXPLAINED
-    assert x.grad == 0.0
-
-
-def test_explain_sums_over_uses_and_shows_closed_gates() -> None:
-    x = Value(-2.0)
-    text = explain(x * x + (1 / (x - x)) * x.relu(), x=x)
-    assert "x += (-2) * 1 = -4, in all -4" in text or "in all" in text
-    assert "1 if x > 0 else 0 = 0" in text
-    assert "d v1 / d x" in text
-    assert explain(x) == "forward\n  v1  = -2\n\nbackward, begun with d v1 / d v1 = 1\n\ngradients\n  d v1 / d v1 = 1"
-
-
-def test_an_mlp_has_the_gradients_of_torchs(rng: np.random.Generator) -> None:
-    """Sums of at most 5 terms through 3 layers: fewer than 60 roundings on numbers of size below 10."""
-    net = mlp([3, 5, 4, 1], rng)
-    x = rng.normal(size=3)
-    (y,) = net(x.tolist())
-    y.backward()
-    signal, tensors = torch.tensor(x), []
-    for layer in net.layers:
-        w = torch.tensor([[v.data for v in neuron.weights] for neuron in layer.neurons], requires_grad=True)
-        b = torch.tensor([neuron.bias.data for neuron in layer.neurons], requires_grad=True)
-        tensors.append((w, b))
-        signal = w @ signal + b
-        signal = signal.tanh() if layer is not net.layers[-1] else signal
-    signal.backward()
-    for layer, (w, b) in zip(net.layers, tensors, strict=True):
-        for j, neuron in enumerate(layer.neurons):
-            assert np.allclose([v.grad for v in neuron.weights], w.grad[j], rtol=0, atol=600 * EPS)
-            assert abs(neuron.bias.grad - b.grad[j].item()) <= 600 * EPS
-
-
-def test_gradient_descent_lowers_the_loss_and_clears_the_gradients(rng: np.random.Generator) -> None:
-    net = mlp([2, 4, 1], rng)
-    losses = []
-    for _ in range(20):
-        loss = (net([0.5, -1.0])[0] - 1) ** 2
-        loss.backward()
-        descend(net.parameters, 0.05)
-        losses.append(loss.data)
-    assert losses[-1] < 0.1 * losses[0]
-    assert {p.grad for p in net.parameters} == {0.0}
-
-
-def test_a_net_refuses_wrong_sizes(rng: np.random.Generator) -> None:
-    with pytest.raises(ValueError, match="x must have one number per weight, 2; got 3"):
-        mlp([2, 1], rng)([1, 2, 3])
-    with pytest.raises(ValueError, match="sizes must be at least two positive numbers; got"):
-        mlp([2], rng)
-    with pytest.raises(ValueError, match="zip"):
-        mlp_of([np.ones((2, 2))], [])
 
 
 def test_every_operation_of_the_table_has_a_method_or_operator() -> None:

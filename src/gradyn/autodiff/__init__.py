@@ -13,7 +13,7 @@ from gradyn.autodiff.functions import LogSumExp, Relu, log_sum_exp, relu
 from gradyn.autodiff.gallery import EXPLANATIONS
 from gradyn.autodiff.neuron import Layer, Mlp, Neuron, descend, mlp, mlp_of
 from gradyn.autodiff.number import AbstractNumber
-from gradyn.autodiff.one_curve import delta_rounding_bounds, deltas_by_hand, deltas_by_value, norm_bounds, preactivations
+from gradyn.autodiff.one_curve import curve, delta_rounding_bounds, deltas_by_hand, deltas_by_value, norm_bounds, preactivations
 from gradyn.autodiff.plain_words import in_plain_words
 from gradyn.autodiff.rules import RULES
 from gradyn.autodiff.subgradients import PLACES, RELUS, TextbookRelu, subgradients
@@ -41,6 +41,7 @@ __all__ = [
     "TextbookRelu",
     "TrackedIdentity",
     "Value",
+    "curve",
     "delta_rounding_bounds",
     "deltas_by_hand",
     "deltas_by_value",

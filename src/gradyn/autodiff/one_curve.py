@@ -103,3 +103,13 @@ def delta_rounding_bounds(weights: Sequence[Floats], biases: Sequence[Floats], x
                 jacobian = (jacobian * slopes[k]) @ weights[k + 1].T
             squares[layer] += total**2
     return np.sqrt(squares) / np.array([np.linalg.norm(delta) for delta in deltas])
+
+
+def curve(weights: Sequence[Floats], biases: Sequence[Floats], x_BM: Floats, v_BC: Floats) -> dict[str, Floats]:
+    """Rms of delta_l over batch and units, [L], by `value` engine and by `hand`, its `bound`, and by how much `rounding` lets two ways differ."""
+    ways = {"value": deltas_by_value(weights, biases, x_BM, v_BC), "hand": deltas_by_hand(weights, biases, x_BM, v_BC)}
+    sizes = np.array([delta.size for delta in ways["hand"]])
+    found = {way: np.sqrt([np.mean(delta**2) for delta in deltas]) for way, deltas in ways.items()}
+    # Each way errs; and on either side the sum of `size` squares and its root.
+    found["rounding"] = 2 * delta_rounding_bounds(weights, biases, x_BM, ways["hand"]) + (sizes + 4) * HALF_ULP
+    return {**found, "bound": norm_bounds(weights, v_BC) / np.sqrt(sizes)}
