@@ -23,6 +23,7 @@ def make_spec(**changes: Any) -> RunSpec:
         learning_rate=0.1,
         seed=0,
         dtype="float32",
+        loss_scale=1.0,
         backward="tracked",
         activation=Relu(),
         init=HeNormal(),

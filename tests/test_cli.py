@@ -67,7 +67,7 @@ REFUSED = [
     (["init=looks_linear", "width=63"], "width must be even with init=looks_linear; got 63."),
     (["norm=batch", "batch_size=1"], "batch_size must be at least 2 with norm=batch; got 1."),
     (["norm=layer", "norm.placement=inside"], "norm.placement must be one of pre, post, branch; got 'inside'."),
-    (["dtype=float16"], "dtype must be one of float32, float64; got 'float16'."),
+    (["dtype=float8"], "dtype must be one of float16, bfloat16, float32, float64; got 'float8'."),
     (["exec.backward=magic"], "exec.backward must be one of tracked, plain; got 'magic'."),
     (["exec.workers=0"], "exec.workers must be a whole number >= 1, or null; got 0."),
     (["exec.workers=1,2"], "exec.workers must be one value a command"),

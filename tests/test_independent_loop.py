@@ -92,6 +92,7 @@ def _deal(dealer: _Dealer) -> RunSpec:
         learning_rate=10 ** dealer.between(-3, -1.5),
         seed=dealer.whole(0, 2**31),
         dtype="float64",
+        loss_scale=1.0,
         backward="tracked",
         data=sets[dealer.next("data", [0, 0, 1, 2])],
         **{group: cls(**fields[group]) for group, cls in parts.items()},

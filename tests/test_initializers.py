@@ -95,7 +95,7 @@ def test_streams_differ_in_seed_purpose_and_index():
         (lambda: Gaussian(sigma_w=-1.0), r"init\.sigma_w must be a finite number >= 0; got -1\.0"),
         (lambda: make_spec(depth=1), r"depth must be a whole number >= 2; got 1"),
         (lambda: make_spec(learning_rate=-0.1), r"learning_rate must be a finite number >= 0; got -0\.1"),
-        (lambda: make_spec(init=HeNormal(), dtype="float8"), r"dtype must be one of float32, float64; got 'float8'"),
+        (lambda: make_spec(init=HeNormal(), dtype="float8"), r"dtype must be one of float16, bfloat16, float32, float64; got 'float8'"),
     ],
 )
 def test_bad_values_are_refused_in_one_line(build, line):

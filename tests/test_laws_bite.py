@@ -152,8 +152,8 @@ def _agrees_with_torchs_clip(spec) -> None:
 
 
 def test_the_plain_loop_rejects_a_backward_pass_that_forgets_the_skip(monkeypatch):
-    def forgetful(self, layer, parameters, done, at_output, gradients):
-        skip, branch = original(self, layer, parameters, done, at_output, gradients)
+    def forgetful(self, *arguments):
+        skip, branch = original(self, *arguments)
         return skip.with_mantissa(skip.mantissa * 0), branch
 
     original = Net._split

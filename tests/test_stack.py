@@ -77,6 +77,16 @@ def test_clips_losses_dropout_and_residuals_give_the_same_bits_in_any_stack(sett
     assert_packing_changes_nothing([make_spec(seed=seed, batch_size=37, width=10, depth=6, steps=3, **setting) for seed in range(4)])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("batch_size", "width", "features", "classes"), [(37, 10, 64, 10), (130, 101, 9, 1), (107, 45, 1, 3), (33, 29, 17, 1), (40, 1, 300, 2)]
+)
+def test_products_of_awkward_sizes_give_the_same_bits_in_any_stack(batch_size, width, features, classes, dtype):
+    data = Gaussian(samples=200, features=features, classes=classes)
+    common = dict(data=data, loss=Cotangent(), batch_size=batch_size, width=width, depth=4, steps=2, dtype=dtype)
+    assert_packing_changes_nothing([make_spec(seed=seed, **common) for seed in range(5)])
+
+
 def test_runs_of_other_initializers_and_data_seeds_stack_without_a_trace():
     base = make_spec(batch_size=50, width=9, depth=5, steps=2)
     specs = [replace(base, init=init, data=replace(base.data, seed=seed)) for init, seed in itertools.product((Small(), Orthogonal()), (0, 1))]

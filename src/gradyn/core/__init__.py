@@ -1,7 +1,7 @@
 """Core: what every other folder relies on, and what relies on none of them.
 
 Columns, sources, random streams, the components' base class, error lines, where the configs are; and, of tensors, numbers
-beyond the float's range and lanes that give every run of a stack the same bits.
+beyond the float's range, float formats, and lanes that give every run of a stack the same bits.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ from gradyn.core.random import stream
 from gradyn.core.source import Source
 
 if TYPE_CHECKING:
-    from gradyn.core.lanes import LANE, elementwise
-    from gradyn.core.scaled import Scaled, expand, l2, log2, log2_l2, log2_total, outer, powers_of_two, rounded
+    from gradyn.core.formats import FORMATS, Format
+    from gradyn.core.lanes import LANE, elementwise, products
+    from gradyn.core.scaled import Scaled, contracted, expand, l2, log2, log2_l2, log2_total, outer, powers_of_two, rounded
 
 __all__ = [
+    "FORMATS",
     "LANE",
     "AbstractComponent",
     "Column",
     "ConfigError",
+    "Format",
     "Scaled",
     "Source",
+    "contracted",
     "elementwise",
     "expand",
     "groups",
@@ -38,6 +42,7 @@ __all__ = [
     "outer",
     "packaged",
     "powers_of_two",
+    "products",
     "require",
     "rounded",
     "stream",
@@ -49,6 +54,6 @@ def __getattr__(name: str) -> Any:
     # and would wait a second for torch.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from gradyn.core import lanes, scaled
+    from gradyn.core import formats, lanes, scaled
 
-    return getattr(lanes, name) if hasattr(lanes, name) else getattr(scaled, name)
+    return next(getattr(module, name) for module in (formats, lanes, scaled) if hasattr(module, name))

@@ -12,6 +12,7 @@ and where nothing has to be rescaled, nothing is multiplied (docs/decisions/0004
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from gradyn.core.lanes import products
 
 Exponents = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -32,6 +35,8 @@ WINDOW = 32
 # A product whose norm lies in [2**-48, 2**48] has lost nothing that counts: float32's smallest normal number, 2**-126, is 2**-78
 # of it, and the squares that make the norm are normal numbers too.
 _PRODUCT_WINDOW = 48
+# Factors in [2**-16, 2**16] leave a rescaled mantissa far within the range.
+_FACTOR_WINDOW = 16
 # Parameters of at most this many numbers are measured together, one call for all of a size.
 _FEW = 1024
 # Largest power of two by which a number near 1 is multiplied at once.
@@ -75,6 +80,21 @@ class Scaled:
             exponent_R = np.where(largest_R == 0, ZERO_EXPONENT, exponent_R)
         return Scaled(self.mantissa, exponent_R)
 
+    def near_one(self) -> Scaled:
+        """The same numbers with every run's largest mantissa in [1/2, 1), in new memory: room for a format of few exponents."""
+        largest_R = self.mantissa.reshape(len(self.mantissa), -1).abs().amax(1).cpu().numpy()
+        _, digits_R = np.frexp(np.where(np.isfinite(largest_R), largest_R, 0.0))
+        mantissa = self.mantissa.clone()
+        _multiply(mantissa, -digits_R.astype(np.int64))
+        return Scaled(mantissa, np.where(largest_R == 0, ZERO_EXPONENT, self.exponent + digits_R))
+
+    def times(self, factor: float) -> Scaled:
+        """The numbers times one factor, in new memory; a power of two of it joins the exponent where the mantissa might leave its range."""
+        if factor == 0 or 2.0**-_FACTOR_WINDOW <= abs(factor) <= 2.0**_FACTOR_WINDOW:
+            return Scaled(self.mantissa * factor, self.exponent)
+        near_one, digits = math.frexp(factor)
+        return Scaled(self.mantissa * near_one, self.exponent + digits)
+
     def plus(self, other: Scaled) -> Scaled:
         """The sum, in this one's memory, at the larger exponent: what the smaller loses there lies below the sum's last bit.
 
@@ -104,15 +124,35 @@ def outer(delta: Scaled, u_RBM: Tensor, *, tracked: bool) -> Scaled:
         u_RBM: the layer's input.
         tracked: False takes the plain product as it comes.
     """
-    plain = torch.bmm(delta.mantissa.transpose(1, 2), u_RBM)
+    plain = products(delta.mantissa.transpose(1, 2), u_RBM)
     if not tracked:
         return delta.with_mantissa(plain)
-    norm_R = torch.linalg.vector_norm(plain.flatten(1), dim=1).cpu().numpy()
-    if ((norm_R >= 2.0**-_PRODUCT_WINDOW) & (norm_R <= 2.0**_PRODUCT_WINDOW)).all():
+    if _is_held(plain):
         return delta.with_mantissa(plain)
     first = Scaled(delta.mantissa.clone(), delta.exponent).rescaled()
     second = Scaled.plain(u_RBM.clone()).rescaled()
-    return Scaled(torch.bmm(first.mantissa.transpose(1, 2), second.mantissa), first.exponent + second.exponent)
+    return Scaled(products(first.mantissa.transpose(1, 2), second.mantissa), first.exponent + second.exponent)
+
+
+def contracted(delta: Scaled, t: Tensor, axes: tuple[int, ...], *, plain: Scaled) -> Scaled:
+    """sum over `axes` of delta * t, a scale's or a gain's gradient: `plain`, or where that is tiny, huge or 0, taken again as in `outer`.
+
+    Args:
+        delta: cotangent [R, ...].
+        t: what the parameter was multiplied with, of the same shape.
+        axes: those of the sum.
+        plain: the sum as it came.
+    """
+    if _is_held(plain.mantissa):
+        return plain
+    first, second = delta.near_one(), Scaled.plain(t).near_one()
+    return Scaled((first.mantissa * second.mantissa).sum(axes), first.exponent + second.exponent)
+
+
+def _is_held(product: Tensor) -> bool:
+    """Whether every run's product lies where nothing that counts was lost."""
+    norm_R = torch.linalg.vector_norm(product.reshape(len(product), -1), dim=1).cpu().numpy()
+    return bool(((norm_R >= 2.0**-_PRODUCT_WINDOW) & (norm_R <= 2.0**_PRODUCT_WINDOW)).all())
 
 
 def l2(t: Tensor) -> Tensor:

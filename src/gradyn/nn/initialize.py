@@ -72,6 +72,8 @@ _cached_weight = lru_cache(maxsize=1024)(_draw_weight)
 
 def _calibrate(target: Calibration, net: Net, row: NDArray[np.float64], first_batch_BM: NDArray[np.float64]) -> None:
     """Scales the hidden layers' weights in `row`, first to last, until Var(h_l) on the batch is the one asked for."""
+    # In float64 whatever the run's format is: one net exists in every format.
+    net = net.in_format("float64")
     flat = torch.from_numpy(row).unsqueeze(0)
     parameters = {slot.name: flat[:, slot.start : slot.stop].view(1, *slot.shape) for slot in net.slots}
     x: Tensor = torch.from_numpy(first_batch_BM).unsqueeze(0)

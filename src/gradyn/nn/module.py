@@ -1,7 +1,8 @@
 """The same net as an ordinary `nn.Module`, for autograd: what a user would have written.
 
 Parameters have the names of the net's slots (`layers.<l>.weight`, `norms.<l>.bias`, ...) and begin at the run's values at
-step 0. Forward formulas are the components'; every derivative is torch's own.
+step 0. Forward formulas are the components'; every derivative is torch's own. In an emulated format it casts where the
+net rounds, as mixed precision does; its parameters are the float32 masters.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ class Module(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The net's output."""
-        own = dict(self.named_parameters())
+        rounded = self._net.format.rounded_both_ways
+        own = {name: rounded(parameter) for name, parameter in self.named_parameters()}
+        x = rounded(x)
         step, skip = self._calls, x
         if self.training:
             self._calls += 1
@@ -57,35 +60,38 @@ class Module(nn.Module):
         return x
 
     def _layer(self, own: Mapping[str, Tensor], layer: Layer, x: Tensor, skip: Tensor, step: int) -> Tensor:
-        index, spec = layer.index, self._spec
+        index, spec, rounded = layer.index, self._spec, self._net.format.rounded_both_ways
         weight = own[f"layers.{index}.weight"]
         if layer.norm == "weight":
-            weight = spec.norm.normalize(weight.unsqueeze(0))[0]
+            weight = rounded(spec.norm.normalize(weight.unsqueeze(0))[0])
         if layer.norm == "branch":
             x = self._norm(own, index, x)
         if layer.has_vector_bias:
-            x = self.layers[str(index)](x) if layer.norm != "weight" else nn.functional.linear(x, weight, own[f"layers.{index}.bias"])
+            is_as_it_is = layer.norm != "weight" and not self._net.format.is_emulated
+            x = self.layers[str(index)](x) if is_as_it_is else nn.functional.linear(x, weight, own[f"layers.{index}.bias"])
         else:
-            x = nn.functional.linear(x + own[f"fixup.{index}.before"], weight)
+            x = nn.functional.linear(rounded(x + own[f"fixup.{index}.before"]), weight)
             if not layer.closes:
                 x = x + own[f"fixup.{index}.after"]
+        x = rounded(x)
         if layer.norm == "pre":
             x = self._norm(own, index, x)
-        x = layer.activation.forward(x)
+        x = rounded(layer.activation.forward(x))
         if layer.norm == "post":
             x = self._norm(own, index, x)
         if layer.has_dropout and self.training:
             factor = spec.dropout.factor(spec.seed, step, index, (x.shape[0], x.shape[1]))
-            x = x * torch.from_numpy(factor).to(x)
+            x = rounded(x * torch.from_numpy(factor).to(x))
         if layer.closes:
             scale = own.get(f"branches.{index}.scale", self._net.branch_scale)
             x = skip * self._net.skip_scale + x * scale
             if not layer.has_vector_bias:
                 x = x + own[f"fixup.{index}.after"]
+            x = rounded(x)
         return x
 
     def _norm(self, own: Mapping[str, Tensor], index: int, t: Tensor) -> Tensor:
         normalized = self._spec.norm.normalize(t.unsqueeze(0))[0]
-        if not self._spec.norm.has_affine:
-            return normalized
-        return normalized * own[f"norms.{index}.weight"] + own[f"norms.{index}.bias"]
+        if self._spec.norm.has_affine:
+            normalized = normalized * own[f"norms.{index}.weight"] + own[f"norms.{index}.bias"]
+        return self._net.format.rounded_both_ways(normalized)

@@ -7,10 +7,14 @@ Axes: R runs, B batch, M fan_in, N fan_out. G is the cotangent dL/dx_l that arri
 
 L is the mean over the batch of the loss; weights are [out, in]. The cotangent is kept as mantissa and exponent (`scaled.py`)
 and brought back into range at every layer, unless `tracked` is False.
+
+In an emulated format (`formats.py`) every box rounds what it hands on: forwards its output, backwards the cotangent of that
+output, as the casts of a framework's mixed precision do. In float32 and float64 these roundings are nothing.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradyn.core import Scaled, elementwise, expand, l2, outer
+from gradyn.core import FORMATS, Scaled, contracted, elementwise, expand, l2, outer, products
 from gradyn.nn.architecture import Layer, NetSpec, Slot, blocks, layers, slots
 
 Parameters = dict[str, Tensor]
@@ -61,6 +65,7 @@ class Net:
 
     def __init__(self, spec: NetSpec, features: int, classes: int) -> None:
         self.norm, self.residual, self.dropout = spec.norm, spec.residual, spec.dropout
+        self.format = FORMATS[spec.dtype]
         self.layers: tuple[Layer, ...] = layers(spec, features, classes)
         self.slots: tuple[Slot, ...] = slots(self.layers, spec.residual, spec.norm.has_affine)
         count = len(blocks(spec.depth, spec.residual))
@@ -70,7 +75,7 @@ class Net:
         """Runs the layers forwards.
 
         Args:
-            parameters: name -> [R, *shape], the names of `slots`.
+            parameters: name -> [R, *shape], the names of `slots`, rounded to the net's format.
             x_RBM: inputs [R, B, features].
             dropout_factors: layer -> factors [R, B, N], for the layers that have dropout.
 
@@ -78,7 +83,7 @@ class Net:
             One `LayerPass` a layer; the last one's `x` is the net's output [R, B, classes].
         """
         passes: list[LayerPass] = []
-        x = skip = x_RBM
+        x = skip = self.format.rounded(x_RBM)
         for layer in self.layers:
             if layer.opens:
                 skip = x
@@ -90,7 +95,7 @@ class Net:
 
     def output(self, parameters: Parameters, x_RBM: Tensor) -> Tensor:
         """The net's output [R, B, classes] without dropout; keeps one layer at a time."""
-        x = skip = x_RBM
+        x = skip = self.format.rounded(x_RBM)
         for layer in self.layers:
             skip = x if layer.opens else skip
             done = self.layer_forward(layer, parameters, x, skip, None)
@@ -100,47 +105,48 @@ class Net:
 
     def layer_forward(self, layer: Layer, parameters: Parameters, x: Tensor, skip: Tensor, factor: Tensor | None) -> LayerPass:
         """One layer; `skip` is what its block began with, where it closes one."""
-        index, normalized, saved = layer.index, None, None
+        index, normalized, saved, rounded = layer.index, None, None, self.format.rounded
         u, weight = x, parameters[f"layers.{index}.weight"]
         if layer.norm == "branch":
             u, normalized, saved = self._norm_forward(index, parameters, x)
         if layer.norm == "weight":
-            weight, saved = self.norm.forward(weight)
-            normalized = weight
+            normalized, saved = self.norm.forward(weight)
+            weight = rounded(normalized)
         if layer.has_vector_bias:
             # In place after the product: torch.baddbmm first copies the bias over all rows, which costs more.
-            h = torch.bmm(u, weight.transpose(1, 2)).add_(parameters[f"layers.{index}.bias"].unsqueeze(1))
+            h = products(u, weight.transpose(1, 2)).add_(parameters[f"layers.{index}.bias"].unsqueeze(1))
         else:
-            u = u + expand(parameters[f"fixup.{index}.before"], u)
-            h = torch.bmm(u, weight.transpose(1, 2))
+            u = rounded(u + expand(parameters[f"fixup.{index}.before"], u))
+            h = products(u, weight.transpose(1, 2))
             if not layer.closes:
                 h += expand(parameters[f"fixup.{index}.after"], h)
-        z = h
+        z = h = rounded(h)
         if layer.norm == "pre":
             z, normalized, saved = self._norm_forward(index, parameters, h)
-        a = out = elementwise(layer.activation.forward, z)
+        a = out = rounded(elementwise(layer.activation.forward, z))
         if layer.norm == "post":
             out, normalized, saved = self._norm_forward(index, parameters, a)
         if factor is not None:
-            out = out * factor
+            out = rounded(out * factor)
         done = LayerPass(weight, u, h, z, a, normalized=normalized, saved=saved, factor=factor)
         if layer.closes:
             done.branch = out
             out = _times(out, self._branch_scale(index, parameters)) + _times(skip, self.skip_scale)
             if not layer.has_vector_bias:
                 out += expand(parameters[f"fixup.{index}.after"], out)
+            out = rounded(out)
         done.x = out
         return done
 
     def backward(
-        self, parameters: Parameters, passes: list[LayerPass], cotangent_RBC: Tensor, *, tracked: bool = True, keep: bool = False
+        self, parameters: Parameters, passes: list[LayerPass], cotangent: Scaled, *, tracked: bool = True, keep: bool = False
     ) -> tuple[dict[str, Scaled], list[LayerCotangent]]:
         """Pulls the cotangent of the net's output back through the layers.
 
         Args:
             parameters: as in the forward pass.
             passes: what it returned; emptied on the way unless `keep`, so that its memory is used again while it is warm.
-            cotangent_RBC: dL/d output [R, B, classes].
+            cotangent: dL/d output [R, B, classes]; its memory is used.
             tracked: bring the cotangent back into range at every layer; otherwise leave it to the float.
             keep: measure every layer's cotangents too.
 
@@ -149,30 +155,49 @@ class Net:
         """
         gradients: dict[str, Scaled] = {}
         kept: list[LayerCotangent] = []
-        at_output = Scaled.plain(cotangent_RBC.clone())
+        at_output = cotangent
         skip: Scaled | None = None
         for layer in reversed(self.layers):
             done = passes[layer.index - 1] if keep else passes.pop()
             if tracked:
                 at_output = at_output.rescaled()
+            at_output = self._rounded(at_output, tracked)
             if layer.closes:
-                skip, at_output = self._split(layer, parameters, done, at_output, gradients)
-            delta = self._to_preactivation(layer, parameters, done, at_output, gradients)
+                skip, at_output = self._split(layer, parameters, done, at_output, gradients, tracked)
+            delta = self._to_preactivation(layer, parameters, done, at_output, gradients, tracked)
             self._parameter_gradients(layer, done, delta, gradients, tracked)
             if layer.index == 1 and not keep:
                 break
-            pulled = delta.with_mantissa(torch.bmm(delta.mantissa, done.weight))
+            pulled = delta.with_mantissa(products(delta.mantissa, done.weight))
             if keep:
                 kept.append(LayerCotangent(l2(delta.mantissa), l2(pulled.mantissa), delta.exponent))
             at_output = pulled
             if not layer.has_vector_bias:
-                gradients[f"fixup.{layer.index}.before"] = pulled.with_mantissa(pulled.mantissa.sum((1, 2)))
+                at_output = self._rounded(pulled, tracked)
+                gradients[f"fixup.{layer.index}.before"] = at_output.with_mantissa(at_output.mantissa.sum((1, 2)))
             if layer.norm == "branch":
-                at_output = self._norm_backward(layer.index, parameters, done, at_output, gradients)
+                at_output = self._norm_backward(layer.index, parameters, done, self._rounded(at_output, tracked), gradients, tracked)
             if layer.opens:
                 assert skip is not None
                 at_output = (at_output.rescaled() if tracked else at_output).plus(skip)
+        if not tracked:
+            # As a framework holds them. Tracked, a gradient is rounded once, to the format of the weights that are updated.
+            gradients = {name: self._rounded(gradient, tracked) for name, gradient in gradients.items()}
         return gradients, kept[::-1]
+
+    def _rounded(self, cotangent: Scaled, tracked: bool) -> Scaled:
+        """The cotangent as the net's format holds it; with an exponent of its own it has the format's digits, at any size."""
+        if not self.format.is_emulated:
+            return cotangent
+        if tracked:
+            cotangent = cotangent.near_one()
+        return cotangent.with_mantissa(self.format.rounded(cotangent.mantissa))
+
+    def in_format(self, name: str) -> Net:
+        """The same net computed in another format."""
+        other = copy.copy(self)
+        other.format = FORMATS[name]
+        return other
 
     def _branch_scale(self, index: int, parameters: Parameters) -> Tensor | float:
         return parameters[f"branches.{index}.scale"] if self.residual.learns_scale else self.branch_scale
@@ -180,42 +205,49 @@ class Net:
     def _norm_forward(self, index: int, parameters: Parameters, t: Tensor) -> tuple[Tensor, Tensor, Any]:
         normalized, saved = self.norm.forward(t)
         if not self.norm.has_affine:
-            return normalized, normalized, saved
+            return self.format.rounded(normalized), normalized, saved
         gain, shift = parameters[f"norms.{index}.weight"].unsqueeze(1), parameters[f"norms.{index}.bias"].unsqueeze(1)
-        return torch.addcmul(shift, normalized, gain), normalized, saved
+        return self.format.rounded(torch.addcmul(shift, normalized, gain)), normalized, saved
 
-    def _norm_backward(self, index: int, parameters: Parameters, done: LayerPass, upstream: Scaled, gradients: dict[str, Scaled]) -> Scaled:
+    def _norm_backward(self, index: int, parameters: Parameters, done: LayerPass, upstream: Scaled, gradients: dict[str, Scaled], tracked: bool) -> Scaled:
         assert done.normalized is not None
         if not self.norm.has_affine:
             return upstream.with_mantissa(self.norm.pullback(upstream.mantissa, done.normalized, done.saved))
         gain_R1N = parameters[f"norms.{index}.weight"].unsqueeze(1)
         at_input, by_gain_RN, by_shift_RN = self.norm.affine_pullback(upstream.mantissa, done.normalized, done.saved, gain_R1N)
-        gradients[f"norms.{index}.weight"] = upstream.with_mantissa(by_gain_RN)
+        by_gain = upstream.with_mantissa(by_gain_RN)
+        gradients[f"norms.{index}.weight"] = contracted(upstream, done.normalized, (1,), plain=by_gain) if tracked else by_gain
         gradients[f"norms.{index}.bias"] = upstream.with_mantissa(by_shift_RN)
         return upstream.with_mantissa(at_input)
 
-    def _split(self, layer: Layer, parameters: Parameters, done: LayerPass, at_output: Scaled, gradients: dict[str, Scaled]) -> tuple[Scaled, Scaled]:
+    def _split(
+        self, layer: Layer, parameters: Parameters, done: LayerPass, at_output: Scaled, gradients: dict[str, Scaled], tracked: bool
+    ) -> tuple[Scaled, Scaled]:
         """The cotangent's two ways where a block closes: (along the skip, into the branch)."""
         mantissa = at_output.mantissa
         if not layer.has_vector_bias:
             gradients[f"fixup.{layer.index}.after"] = at_output.with_mantissa(mantissa.sum((1, 2)))
         if self.residual.learns_scale:
             assert done.branch is not None
-            gradients[f"branches.{layer.index}.scale"] = at_output.with_mantissa((mantissa * done.branch).sum((1, 2)))
-        along_skip, into_branch = _times(mantissa, self.skip_scale), _times(mantissa, self._branch_scale(layer.index, parameters))
-        skip = at_output.with_mantissa(along_skip)
+            by_scale = at_output.with_mantissa((mantissa * done.branch).sum((1, 2)))
+            gradients[f"branches.{layer.index}.scale"] = contracted(at_output, done.branch, (1, 2), plain=by_scale) if tracked else by_scale
+            into_branch = at_output.with_mantissa(_times(mantissa, parameters[f"branches.{layer.index}.scale"]))
+        else:
+            into_branch = _scaled(at_output, self.branch_scale, tracked)
+        skip = _scaled(at_output, self.skip_scale, tracked)
         # Another factor than 1 may make it a zero, or small: the exponent must say so before the two ways meet again.
-        return skip if self.skip_scale == 1 else skip.rescaled(), at_output.with_mantissa(into_branch)
+        return skip.rescaled() if tracked and self.skip_scale != 1 else skip, into_branch
 
-    def _to_preactivation(self, layer: Layer, parameters: Parameters, done: LayerPass, upstream: Scaled, gradients: dict[str, Scaled]) -> Scaled:
+    def _to_preactivation(self, layer: Layer, parameters: Parameters, done: LayerPass, upstream: Scaled, gradients: dict[str, Scaled], tracked: bool) -> Scaled:
         """dL/dh_l from the cotangent of what leaves the layer's own boxes."""
+        upstream = self._rounded(upstream, tracked)
         if done.factor is not None:
-            upstream = upstream.with_mantissa(upstream.mantissa * done.factor)
+            upstream = self._rounded(upstream.with_mantissa(upstream.mantissa * done.factor), tracked)
         if layer.norm == "post":
-            upstream = self._norm_backward(layer.index, parameters, done, upstream, gradients)
-        delta = upstream.with_mantissa(elementwise(layer.activation.pullback, upstream.mantissa, done.z, done.a))
+            upstream = self._rounded(self._norm_backward(layer.index, parameters, done, upstream, gradients, tracked), tracked)
+        delta = self._rounded(upstream.with_mantissa(elementwise(layer.activation.pullback, upstream.mantissa, done.z, done.a)), tracked)
         if layer.norm == "pre":
-            delta = self._norm_backward(layer.index, parameters, done, delta, gradients)
+            delta = self._rounded(self._norm_backward(layer.index, parameters, done, delta, gradients, tracked), tracked)
         return delta
 
     def _parameter_gradients(self, layer: Layer, done: LayerPass, delta: Scaled, gradients: dict[str, Scaled], tracked: bool) -> None:
@@ -223,12 +255,18 @@ class Net:
         by_weight = outer(delta, done.u, tracked=tracked)
         if layer.norm == "weight":
             assert done.normalized is not None
+            by_weight = self._rounded(by_weight, tracked)
             by_weight = by_weight.with_mantissa(self.norm.pullback(by_weight.mantissa, done.normalized, done.saved))
         gradients[f"layers.{index}.weight"] = by_weight
         if layer.has_vector_bias:
             gradients[f"layers.{index}.bias"] = delta.with_mantissa(delta.mantissa.sum(1))
         elif not layer.closes:
             gradients[f"fixup.{index}.after"] = delta.with_mantissa(delta.mantissa.sum((1, 2)))
+
+
+def _scaled(cotangent: Scaled, factor: float, tracked: bool) -> Scaled:
+    """The cotangent times a number; itself where that is 1."""
+    return cotangent.times(factor) if tracked and factor != 1 else cotangent.with_mantissa(_times(cotangent.mantissa, factor))
 
 
 def _times(t: Tensor, factor: Tensor | float) -> Tensor:

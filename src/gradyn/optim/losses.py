@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gradyn.core import AbstractComponent
@@ -72,13 +74,25 @@ class Mse(AbstractLoss):
 
 @dataclass(frozen=True, slots=True)
 class Cotangent(AbstractLoss):
-    """loss_b = <v_b, output_b> with v_b ~ N(0, 1) drawn anew at every step: a random vector pulled back, as theory has it.
+    """loss_b = <v_b, output_b> with v_b drawn anew at every step: a random vector pulled back, as theory has it.
+
+    Args:
+        vectors: `normal`, N(0, 1); or `rademacher`, signs of equal odds, whose sizes are known exactly.
 
     Needs no labels; nothing is minimised. Independent of weights and inputs, so that E ||delta_l||^2 obeys the recursions of
     mean-field theory without the transients of a loss.
     """
 
     target: ClassVar[Target] = "cotangent"
+
+    vectors: Literal["normal", "rademacher"] = "normal"
+
+    def __post_init__(self) -> None:
+        self.require(self.vectors in ("normal", "rademacher"), "vectors", "be one of normal, rademacher")
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
+        """v, [B, C], of one step. Called once a run and step."""
+        return rng.standard_normal(shape) if self.vectors == "normal" else rng.choice([-1.0, 1.0], size=shape)
 
     def per_sample(self, output: Tensor, y: Tensor) -> Tensor:
         """Inner product."""

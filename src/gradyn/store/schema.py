@@ -39,8 +39,15 @@ SPEC_COLUMNS = (
     Column("steps", "steps", "updates of the run; 0 measures at initialization only", "run", "steps", kind="int64"),
     Column("learning_rate", "weight^2 / loss", "factor of the update; the unit is that of plain gradient descent", "run", "learning rate"),
     Column("seed", "", "makes initialization, batch order and dropout", "run", "seed", kind="int64"),
-    Column("dtype", "", "float32 or float64: in what the net is computed", "run", kind="string"),
-    Column("backward", "", "tracked: cotangents with an exponent of their own; plain: as a user's framework computes them", "run", kind="string"),
+    Column("dtype", "", "float32, float64, or (emulated) float16, bfloat16: in what the net is computed", "run", kind="string"),
+    Column("loss_scale", "", "power of two by which the loss is multiplied before the backward pass; no stored gradient is", "run", "loss scale"),
+    Column(
+        "backward",
+        "",
+        "tracked: cotangents with an exponent of their own; plain: as a user's framework computes them; flushed: plain, with subnormal numbers set to 0",
+        "run",
+        kind="string",
+    ),
 )
 
 RESULT_COLUMNS = (

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gradyn.core import stream
 from gradyn.data import AbstractData, Dataset, batch_order
+from gradyn.optim import Cotangent
 from gradyn.sweep.spec import RunSpec
 
 Part = str
@@ -24,6 +25,11 @@ Part = str
 def loaded(data: AbstractData) -> Dataset:
     """The data set's arrays, kept for the next packs of this process."""
     return data.load()
+
+
+def _vectors(spec: RunSpec, step: int, shape: tuple[int, int]) -> NDArray[np.float64]:
+    assert isinstance(spec.loss, Cotangent)
+    return spec.loss.draw(stream(spec.seed, "cotangent", step), shape)
 
 
 class Batches:
@@ -68,7 +74,7 @@ class Batches:
             assert self._values_SC is not None
             return x_RBM, self._values_SC[rows_RB]
         shape = (rows_RB.shape[1], self.classes)
-        vectors = np.stack([stream(spec.seed, "cotangent", step).standard_normal(shape) for spec in self._specs])
+        vectors = np.stack([_vectors(spec, step, shape) for spec in self._specs])
         return x_RBM, torch.from_numpy(vectors).to(self._device, self._dtype)
 
     def labels(self, step: int) -> Tensor | None:

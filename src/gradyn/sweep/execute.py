@@ -7,6 +7,7 @@ Norms and exponents are read from the device as they arise (a few numbers a laye
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradyn.core import LANE, Scaled, l2, log2, log2_l2, log2_total
+from gradyn.core import FORMATS, LANE, Format, Scaled, l2, log2, log2_l2, log2_total
 from gradyn.nn import LayerPass, Net, Parameters, initial_parameters
 from gradyn.probes import LOG10_2, Cells, log10_update_ratios, measure_layers
 from gradyn.sweep.batches import Batches
@@ -26,7 +27,6 @@ from gradyn.sweep.health import Health
 from gradyn.sweep.plan import Log
 from gradyn.sweep.spec import RunSpec
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 Table = dict[str, NDArray[np.generic]]
 
 
@@ -62,13 +62,13 @@ def execute(specs: Sequence[RunSpec], log: Log, device: str = "cpu") -> Records:
     """
     started = time.perf_counter()
     first = specs[0]
-    dtype = DTYPES[first.dtype]
-    with torch.no_grad(), _flushing(first.backward == "tracked"):
-        batches = Batches(specs, dtype, device)
+    format_ = FORMATS[first.dtype]
+    with torch.no_grad(), _flushing(first.backward != "plain"):
+        batches = Batches(specs, format_.carrier, device)
         net = Net(first, batches.features, batches.classes)
-        flat_RP = _initial(specs, net, batches, dtype, device)
+        flat_RP = _initial(specs, net, batches, format_.carrier, device)
         parameters = views(net, flat_RP)
-        health = Health(len(specs))
+        health = Health(len(specs), format_)
         kept = _Steps()
         _train(specs, net, flat_RP, parameters, batches, health, kept, log)
         final = _final(first, net, parameters, batches) if first.steps else {}
@@ -83,16 +83,18 @@ def execute(specs: Sequence[RunSpec], log: Log, device: str = "cpu") -> Records:
 
 @contextmanager
 def _flushing(wanted: bool) -> Iterator[None]:
-    """Flush subnormals to zero meanwhile.
+    """Flush subnormals to zero meanwhile, or see that they are not; afterwards as it was.
 
     They cost up to twenty times a normal number's time, and the tracked exponent keeps every norm out of their reach. Not for
     plain runs, which show what a framework without flushing sees.
     """
+    # torch tells nobody whether it flushes: halve its smallest normal number.
+    was_flushing = float(torch.full((1,), torch.finfo(torch.float32).tiny, dtype=torch.float32) / 2) == 0
     torch.set_flush_denormal(wanted)
     try:
         yield
     finally:
-        torch.set_flush_denormal(False)
+        torch.set_flush_denormal(was_flushing)
 
 
 def views(net: Net, flat_RP: Tensor) -> Parameters:
@@ -121,15 +123,17 @@ def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Para
         is_measured = log.layers.includes(step)
         x_RBM, y = batches.batch(step)
         factors = _dropout_factors(specs, net, step, x_RBM) if first.dropout.is_random else None
-        passes = net.forward(parameters, x_RBM, factors)
+        held = _held(parameters, net.format)
+        passes = net.forward(held, x_RBM, factors)
         output_RBC = passes[-1].x
         assert output_RBC is not None
         loss_R = first.loss.mean(output_RBC, y)
-        gradients, cotangents = net.backward(parameters, passes, first.loss.cotangent(output_RBC, y), tracked=first.backward == "tracked", keep=is_measured)
+        cotangent = _scaled(first.loss.cotangent(output_RBC, y), first.loss_scale)
+        gradients, cotangents = net.backward(held, passes, cotangent, tracked=first.backward == "tracked", keep=is_measured)
         if first.penalty.is_active:
             _add_penalty(first, net, parameters, gradients)
         log2_l2_RP = log2_l2([gradients[name] for name in names])
-        passes_again = partial(_passes_again, passes, net, parameters, x_RBM, factors)
+        passes_again = partial(_passes_again, passes, net, held, x_RBM, factors)
         health.inspect(step, net, passes_again, loss_R.cpu().numpy(), log2_l2_RP[:, weight_places])
         before_R = log2_total(log2_l2_RP)
         if is_measured:
@@ -164,7 +168,18 @@ def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Para
                 values["accuracy"] = (output_RBC.max(2).indices == labels_RB).double().mean(1).cpu().numpy()
             kept.step_values.append(values)
         # Freed before the next step asks for memory, which then is this step's and still warm.
-        del passes, passes_again, gradients, output_RBC
+        del passes, passes_again, gradients, output_RBC, held
+
+
+def _held(parameters: Parameters, format_: Format) -> Parameters:
+    """The weights as the passes see them: rounded to an emulated format, whose masters stay float32."""
+    return {name: format_.rounded(value) for name, value in parameters.items()} if format_.is_emulated else parameters
+
+
+def _scaled(cotangent: Tensor, loss_scale: float) -> Scaled:
+    """The cotangent of the scaled loss; the exponent takes the scale back, so that gradients are those of the loss itself."""
+    _, digits = math.frexp(loss_scale)
+    return Scaled(cotangent * loss_scale, np.full(len(cotangent), 1 - digits, dtype=np.int64))
 
 
 def _passes_again(passes: list[LayerPass], net: Net, parameters: Parameters, x_RBM: Tensor, factors: dict[int, Tensor] | None) -> list[LayerPass]:
@@ -190,11 +205,12 @@ def _add_penalty(first: RunSpec, net: Net, parameters: Parameters, gradients: di
 def _final(first: RunSpec, net: Net, parameters: Parameters, batches: Batches) -> dict[str, Tensor]:
     """Loss and accuracy after the last step, over whole batches of the training part and of the held-out part."""
     found: dict[str, Tensor] = {}
+    held = _held(parameters, net.format)
     for part, accuracy in (("train", "final_accuracy"), ("test", "test_accuracy")):
         # Added up batch by batch: torch.mean over a leading axis sums in an order that depends on the runs beside.
         loss_R, hits_R, count = None, None, 0
         for x_RBM, y, labels_RB in batches.evaluation(part):
-            output_RBC = net.output(parameters, x_RBM)
+            output_RBC = net.output(held, x_RBM)
             batch_loss_R = first.loss.mean(output_RBC, y).double()
             loss_R = batch_loss_R if loss_R is None else loss_R + batch_loss_R
             if labels_RB is not None:

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradyn.core import elementwise
+from gradyn.core import Format, elementwise
 from gradyn.nn import LayerPass, Linear, Net
 
 Floats = NDArray[np.float64]
@@ -30,9 +30,15 @@ STATUSES = ("ok", "diverged", "overflow", "underflow", "saturated")
 
 
 class Health:
-    """Status, first bad step and first bad layer of each run of a stack."""
+    """Status, first bad step and first bad layer of each run of a stack.
 
-    def __init__(self, runs: int) -> None:
+    Args:
+        runs: how many.
+        format_: in which they are computed.
+    """
+
+    def __init__(self, runs: int, format_: Format) -> None:
+        self._smallest_normal = format_.smallest_normal
         self.status = ["ok"] * runs
         self.first_bad_step: list[int | None] = [None] * runs
         self.first_bad_layer: list[int | None] = [None] * runs
@@ -83,7 +89,7 @@ class Health:
             only = slice(run, run + 1)
             # Where the weights are zeros (Fixup's second matrices) or the input is, h = 0 is no loss of this layer's.
             is_fed = done.weight[only].any() & done.u[only].any()
-            if bool(is_fed & (done.h[only].abs() < torch.finfo(done.h.dtype).tiny).all()):
+            if bool(is_fed & (done.h[only].abs() < self._smallest_normal).all()):
                 return "underflow", layer.index
             if isinstance(layer.activation, Linear):
                 continue

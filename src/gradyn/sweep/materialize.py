@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
+from gradyn.core import FORMATS
 from gradyn.nn import Module, Net, initial_parameters
 from gradyn.sweep.batches import Batches
-from gradyn.sweep.execute import DTYPES
 from gradyn.sweep.spec import RunSpec
 
 Materialized = tuple[nn.Module, Iterator[tuple[Tensor, Tensor]], Callable[[Tensor, Tensor], Tensor]]
@@ -27,7 +27,7 @@ def materialize(spec: RunSpec) -> Materialized:
         features], y), one pair a step (one in all where `steps=0`); a function of (output, y) to the mean loss over the batch,
         without the penalty.
     """
-    dtype = DTYPES[spec.dtype]
+    dtype = FORMATS[spec.dtype].carrier
     batches = Batches([spec], dtype, "cpu")
     net = Net(spec, batches.features, batches.classes)
     module = Module(spec, net, initial_parameters(spec, net, batches.first_inputs(0)), dtype)

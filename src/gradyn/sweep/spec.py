@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
-from gradyn.core import AbstractComponent, require
+from gradyn.core import FORMATS, AbstractComponent, require
 from gradyn.data import AbstractData
 from gradyn.nn import (
     AbstractActivation,
@@ -23,8 +23,9 @@ from gradyn.optim import AbstractClip, AbstractLoss, AbstractOptimizer, Abstract
 # Bumped by hand whenever the same spec gives other numbers; part of every run_id.
 ENGINE_VERSION = 1
 
-DTYPES = ("float32", "float64")
-BACKWARDS = ("tracked", "plain")
+BACKWARDS = ("tracked", "plain", "flushed")
+# Largest power of two by which a loss may be scaled: beyond it, 2**127 / 2**126, float32 itself has no room.
+_LARGEST_LOSS_SCALE = 2.0**126
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class RunSpec:
     learning_rate: float
     seed: int
     dtype: str
+    loss_scale: float
     backward: str
     activation: AbstractActivation
     init: AbstractInitializer
@@ -66,7 +68,11 @@ class RunSpec:
         require(self.depth <= 100_000, "depth", "be at most 100,000", self.depth)
         rate = self.learning_rate
         require(type(rate) in (int, float) and math.isfinite(rate) and rate >= 0, "learning_rate", "be a finite number >= 0", rate)
-        require(self.dtype in DTYPES, "dtype", f"be one of {', '.join(DTYPES)}", self.dtype)
+        require(self.dtype in FORMATS, "dtype", f"be one of {', '.join(FORMATS)}", self.dtype)
+        scale = self.loss_scale
+        is_power = type(scale) in (int, float) and 1 <= scale <= _LARGEST_LOSS_SCALE and math.frexp(scale)[0] == 0.5
+        # Any other factor would round every cotangent once more.
+        require(is_power, "loss_scale", "be a power of two from 1 to 2**126", scale, "For example loss_scale=1024 or loss_scale=65536; 1 scales nothing.")
         require(self.backward in BACKWARDS, "exec.backward", f"be one of {', '.join(BACKWARDS)}", self.backward)
         for component in self.components.values():
             component.check(self)
