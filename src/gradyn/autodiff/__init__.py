@@ -8,6 +8,7 @@ from gradyn.autodiff.dual import Dual
 from gradyn.autodiff.explain import explain
 from gradyn.autodiff.explanation import Explanation, explains
 from gradyn.autodiff.expressions import Expression, disagreement, random_expression, rounding_bounds
+from gradyn.autodiff.faults import chain_error, faults, passes_through
 from gradyn.autodiff.fifty_lines import FiftyLines
 from gradyn.autodiff.functions import LogSumExp, Relu, log_sum_exp, relu
 from gradyn.autodiff.gallery import EXPLANATIONS
@@ -18,6 +19,7 @@ from gradyn.autodiff.plain_words import in_plain_words
 from gradyn.autodiff.rules import RULES
 from gradyn.autodiff.subgradients import PLACES, RELUS, TextbookRelu, subgradients
 from gradyn.autodiff.surrogates import Exponent, GradientReversal, StraightThroughSign, TrackedIdentity
+from gradyn.autodiff.training import batch_loss, outputs, plane, train
 from gradyn.autodiff.value import Value
 
 __all__ = [
@@ -41,6 +43,8 @@ __all__ = [
     "TextbookRelu",
     "TrackedIdentity",
     "Value",
+    "batch_loss",
+    "chain_error",
     "curve",
     "delta_rounding_bounds",
     "deltas_by_hand",
@@ -49,6 +53,7 @@ __all__ = [
     "disagreement",
     "explain",
     "explains",
+    "faults",
     "grad",
     "in_plain_words",
     "log_sum_exp",
@@ -56,10 +61,14 @@ __all__ = [
     "mlp",
     "mlp_of",
     "norm_bounds",
+    "outputs",
+    "passes_through",
+    "plane",
     "preactivations",
     "random_expression",
     "relu",
     "rounding_bounds",
     "subgradients",
     "topological",
+    "train",
 ]

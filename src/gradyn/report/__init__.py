@@ -7,6 +7,7 @@ Every figure is a function of frames: it draws what the folder has, says in one 
 and a caption beside the picture.
 """
 
+from gradyn.report.autodiff_engine import draw_engine
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.experiment import Claim, Experiment, at_scale, claims_table, described, experiments, main, seed_claim
@@ -42,6 +43,7 @@ __all__ = [
     "cure_table",
     "described",
     "draw",
+    "draw_engine",
     "draw_one_curve",
     "drawn",
     "experiments",
