@@ -12,6 +12,7 @@ from gradyn.autodiff.faults import chain_error, faults, passes_through
 from gradyn.autodiff.fifty_lines import FiftyLines
 from gradyn.autodiff.functions import LogSumExp, Relu, log_sum_exp, relu
 from gradyn.autodiff.gallery import EXPLANATIONS
+from gradyn.autodiff.gradcheck import CAUSES, NO_FAULT, Diagnosis, explain_gradcheck
 from gradyn.autodiff.neuron import Layer, Mlp, Neuron, descend, mlp, mlp_of
 from gradyn.autodiff.number import AbstractNumber
 from gradyn.autodiff.one_curve import curve, delta_rounding_bounds, deltas_by_hand, deltas_by_value, norm_bounds, preactivations
@@ -23,11 +24,14 @@ from gradyn.autodiff.training import batch_loss, outputs, plane, train
 from gradyn.autodiff.value import Value
 
 __all__ = [
+    "CAUSES",
     "EXPLANATIONS",
+    "NO_FAULT",
     "PLACES",
     "RELUS",
     "RULES",
     "AbstractNumber",
+    "Diagnosis",
     "Dual",
     "Explanation",
     "Exponent",
@@ -52,6 +56,7 @@ __all__ = [
     "descend",
     "disagreement",
     "explain",
+    "explain_gradcheck",
     "explains",
     "faults",
     "grad",
