@@ -13,6 +13,9 @@ from gradyn.autodiff.fifty_lines import FiftyLines
 from gradyn.autodiff.functions import LogSumExp, Relu, log_sum_exp, relu
 from gradyn.autodiff.gallery import EXPLANATIONS
 from gradyn.autodiff.gradcheck import CAUSES, NO_FAULT, Diagnosis, explain_gradcheck
+from gradyn.autodiff.graph import Edge, Graph, Node
+from gradyn.autodiff.graph_trace import Trace
+from gradyn.autodiff.graph_walk import graph_of
 from gradyn.autodiff.neuron import Layer, Mlp, Neuron, descend, mlp, mlp_of
 from gradyn.autodiff.number import AbstractNumber
 from gradyn.autodiff.one_curve import curve, delta_rounding_bounds, deltas_by_hand, deltas_by_value, norm_bounds, preactivations
@@ -33,18 +36,22 @@ __all__ = [
     "AbstractNumber",
     "Diagnosis",
     "Dual",
+    "Edge",
     "Explanation",
     "Exponent",
     "Expression",
     "FiftyLines",
     "GradientReversal",
+    "Graph",
     "Layer",
     "LogSumExp",
     "Mlp",
     "Neuron",
+    "Node",
     "Relu",
     "StraightThroughSign",
     "TextbookRelu",
+    "Trace",
     "TrackedIdentity",
     "Value",
     "batch_loss",
@@ -60,6 +67,7 @@ __all__ = [
     "explains",
     "faults",
     "grad",
+    "graph_of",
     "in_plain_words",
     "log_sum_exp",
     "micro_batch_gradients",
