@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradyn.autodiff.accumulation import micro_batch_gradients
+from gradyn.autodiff.chain import chain_cost, chain_product, chain_text, cheapest_order, forward_order, reverse_order
 from gradyn.autodiff.differentiate import grad, topological
 from gradyn.autodiff.dual import Dual
 from gradyn.autodiff.explain import explain
@@ -16,10 +17,12 @@ from gradyn.autodiff.gradcheck import CAUSES, NO_FAULT, Diagnosis, explain_gradc
 from gradyn.autodiff.graph import Edge, Graph, Node
 from gradyn.autodiff.graph_trace import Trace
 from gradyn.autodiff.graph_walk import graph_of
+from gradyn.autodiff.jacobians import jacobian
 from gradyn.autodiff.neuron import Layer, Mlp, Neuron, descend, mlp, mlp_of
 from gradyn.autodiff.number import AbstractNumber
 from gradyn.autodiff.one_curve import curve, delta_rounding_bounds, deltas_by_hand, deltas_by_value, norm_bounds, preactivations
 from gradyn.autodiff.plain_words import in_plain_words
+from gradyn.autodiff.products import hvp, jvp, vjp
 from gradyn.autodiff.rules import RULES
 from gradyn.autodiff.subgradients import PLACES, RELUS, TextbookRelu, subgradients
 from gradyn.autodiff.surrogates import Exponent, GradientReversal, StraightThroughSign, TrackedIdentity
@@ -55,7 +58,11 @@ __all__ = [
     "TrackedIdentity",
     "Value",
     "batch_loss",
+    "chain_cost",
     "chain_error",
+    "chain_product",
+    "chain_text",
+    "cheapest_order",
     "curve",
     "delta_rounding_bounds",
     "deltas_by_hand",
@@ -66,9 +73,13 @@ __all__ = [
     "explain_gradcheck",
     "explains",
     "faults",
+    "forward_order",
     "grad",
     "graph_of",
+    "hvp",
     "in_plain_words",
+    "jacobian",
+    "jvp",
     "log_sum_exp",
     "micro_batch_gradients",
     "mlp",
@@ -80,8 +91,10 @@ __all__ = [
     "preactivations",
     "random_expression",
     "relu",
+    "reverse_order",
     "rounding_bounds",
     "subgradients",
     "topological",
     "train",
+    "vjp",
 ]
