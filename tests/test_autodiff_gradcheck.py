@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from gradyn.autodiff import CAUSES, NO_FAULT, Diagnosis, explain_gradcheck, relu
+from gradyn.autodiff import CAUSES, MISTAKES, NO_FAULT, Diagnosis, custom, errors_over_steps, explain_gradcheck, relu
 from gradyn.core import ConfigError
 from right_backwards import RIGHT
-from wrong_backwards import WRONG, Case, custom, draw, square_without_its_two, swish_with_one_way, twice_sine
+from wrong_backwards import WRONG, Case, draw, square_without_its_two, swish_with_one_way, twice_sine
 
 CASES = [pytest.param(cause, case, id=f"{cause}-{case.__name__}") for cause, cases in WRONG.items() for case in cases]
 FINE = [pytest.param(NO_FAULT, case, id=f"right-{k}-{case.__name__}") for k, case in enumerate(RIGHT)]
@@ -39,6 +39,12 @@ def test_the_cause_is_named_at_other_numbers_and_shapes(cause: str, case: Case, 
     assert_named(cause, case, rng)
 
 
+@pytest.mark.parametrize("cause", list(MISTAKES))
+def test_the_smallest_mistake_of_each_kind_is_named(cause: str, rng: np.random.Generator) -> None:
+    for _ in range(3):
+        assert_named(cause, MISTAKES[cause], rng)
+
+
 def test_a_gallery_with_a_false_label_is_found_out(rng: np.random.Generator) -> None:
     with pytest.raises(AssertionError, match="expected missing transpose"):
         assert_named("missing transpose", twice_sine, rng)
@@ -47,7 +53,7 @@ def test_a_gallery_with_a_false_label_is_found_out(rng: np.random.Generator) -> 
 
 
 def test_the_gallery_has_three_functions_for_every_cause() -> None:
-    assert set(WRONG) == set(CAUSES)
+    assert set(WRONG) == set(CAUSES) == set(MISTAKES) - {NO_FAULT}
     assert min(len(cases) for cases in WRONG.values()) >= 3
 
 
@@ -96,6 +102,22 @@ def test_the_error_of_a_right_backward_falls_with_the_step_squared_and_rises_aga
     # h^2 / 6 times f'''/f' = 1: two decades a decade of the step, to the next term, h^2 / 20 of it.
     assert errors[large[2]] / errors[large[1]] == pytest.approx(100, rel=1e-2)
     assert errors[min(errors)] > 100 * min(errors.values())
+
+
+def test_four_checks_have_four_shapes() -> None:
+    found = errors_over_steps(0.7, 3e-5)
+    rows = list(zip(*found.values(), strict=True))
+    for name, step, error, predicted in rows:
+        if name in ("right", "float32") and not np.isnan(error):
+            # The prediction has the largest rounding in it, and the series' next term is 3 h^2 of the first.
+            assert error <= predicted * (1 + 4 * step**2), f"{name} at {step}"
+        elif name == "kink":
+            # eps / h, of both values of the difference.
+            assert error == pytest.approx(0.0 if np.isnan(predicted) else predicted, abs=4 * np.finfo(float).eps / step)
+        elif name == "wrong factor":
+            # A relative error e of the numeric half is e / 2 of the quotient: h^2 / 3 and rounding.
+            assert abs(error - 0.5) <= step**2 + 4 * np.finfo(float).eps / step
+    assert {name for name, *_ in rows} == {"right", "wrong factor", "kink", "float32"}
 
 
 def test_a_kink_is_reported_with_what_gradcheck_sees_at_its_step() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradyn.autodiff import EXPLANATIONS, Explanation, explains, in_plain_words, micro_batch_gradients
+from gradyn.autodiff import EXPLANATIONS, Explanation, explains, in_plain_words, micro_batch_errors, micro_batch_gradients, swing, textbook_numbers
 from gradyn.core import ConfigError
 
 EPS = np.finfo(float).eps
@@ -54,10 +54,34 @@ def test_an_explanation_is_made_by_a_decorator() -> None:
     assert (added.run(), added.why, added.code) == ("4", "It is known.", "\nprint(2 + 2)")
 
 
-def test_the_textbooks_three_numbers_follow() -> None:
-    x, w, b = (torch.tensor(value, requires_grad=True) for value in (2.0, 3.0, 1.0))
-    loss = (w * x + b - 5) ** 2
-    assert [loss.item(), *(g.item() for g in torch.autograd.grad(loss, (x, w, b)))] == [4.0, 12.0, 8.0, 4.0]
+def test_the_textbooks_numbers_follow() -> None:
+    assert textbook_numbers() == {"loss": 4.0, "dL/dx": 12.0, "dL/dw": 8.0, "dL/db": 4.0, "after x^2": 2.0, "after x^3": 5.0}
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.1, 0.5, 1.9])
+def test_descent_that_forgets_zero_grad_is_the_swing_of_the_formula(rate: float) -> None:
+    path = {name: np.array(values) for name, values in swing(rate, 200).items()}
+    assert (np.abs(path["forgotten"] - path["forgotten_predicted"]) <= path["bound"]).all()
+    # (1 - eta)^t: t products, each rounded three times.
+    assert (np.abs(path["zeroed"] - path["zeroed_predicted"]) <= 3 * EPS * path["step"] * np.abs(path["zeroed_predicted"])).all()
+    # The formula a step late is another curve: the bound is far below what it must tell apart.
+    assert np.abs(path["forgotten"][:-1] - path["forgotten_predicted"][1:]).max() > 1e3 * path["bound"].max()
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, 4.0])
+def test_a_rate_at_which_nothing_swings_is_refused(rate: float) -> None:
+    with pytest.raises(ConfigError, match=r"rate must lie between 0 and 4; got"):
+        swing(rate, 3)
+
+
+@pytest.mark.parametrize("k", [2, 4, 8])
+def test_micro_batch_errors_are_rounding_with_the_right_weights_and_known_with_the_wrong_ones(k: int, rng: np.random.Generator) -> None:
+    found = micro_batch_errors(32, 4, 6, k, rng)
+    assert max(found["equal"], found["unequal"]) <= found["bound"] < 1e-12
+    assert abs(found["summed"] - (k - 1)) <= k * found["bound"]
+    assert found["unequal_by_count"] > 1e-3
+    with pytest.raises(ConfigError, match=r"k must divide the 32 samples; got 3\."):
+        micro_batch_errors(32, 4, 6, 3, rng)
 
 
 def cubic_loss(n: int, rng: np.random.Generator) -> tuple:

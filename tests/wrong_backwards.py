@@ -12,27 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gradyn.autodiff import Exponent, GradientReversal, StraightThroughSign, TrackedIdentity, log_sum_exp, relu
+from gradyn.autodiff import Exponent, GradientReversal, StraightThroughSign, TrackedIdentity, custom, log_sum_exp, relu
 
 Case = Callable[[np.random.Generator], tuple]
-
-
-def custom(forward, backward):
-    """A Function from forward(*inputs) and backward(inputs, output, u) -> gradients."""
-
-    class Made(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, *inputs):
-            y = forward(*inputs)
-            ctx.save_for_backward(*inputs, y)
-            return y
-
-        @staticmethod
-        def backward(ctx, u):
-            *inputs, y = ctx.saved_tensors
-            return backward(inputs, y, u)
-
-    return Made.apply
 
 
 def draw(rng, *shape, low=None) -> Tensor:

@@ -18,20 +18,24 @@ from gradyn.autodiff.graph import Edge, Graph, Node
 from gradyn.autodiff.graph_trace import Trace
 from gradyn.autodiff.graph_walk import graph_of
 from gradyn.autodiff.jacobians import jacobian
+from gradyn.autodiff.mistakes import MISTAKES, custom
 from gradyn.autodiff.neuron import Layer, Mlp, Neuron, descend, mlp, mlp_of
 from gradyn.autodiff.number import AbstractNumber
 from gradyn.autodiff.one_curve import curve, delta_rounding_bounds, deltas_by_hand, deltas_by_value, norm_bounds, preactivations
 from gradyn.autodiff.plain_words import in_plain_words
 from gradyn.autodiff.products import hvp, jvp, vjp
 from gradyn.autodiff.rules import RULES
+from gradyn.autodiff.step_errors import errors_over_steps
 from gradyn.autodiff.subgradients import PLACES, RELUS, TextbookRelu, subgradients
 from gradyn.autodiff.surrogates import Exponent, GradientReversal, StraightThroughSign, TrackedIdentity
+from gradyn.autodiff.swing import micro_batch_errors, swing, textbook_numbers
 from gradyn.autodiff.training import batch_loss, outputs, plane, train
 from gradyn.autodiff.value import Value
 
 __all__ = [
     "CAUSES",
     "EXPLANATIONS",
+    "MISTAKES",
     "NO_FAULT",
     "PLACES",
     "RELUS",
@@ -64,11 +68,13 @@ __all__ = [
     "chain_text",
     "cheapest_order",
     "curve",
+    "custom",
     "delta_rounding_bounds",
     "deltas_by_hand",
     "deltas_by_value",
     "descend",
     "disagreement",
+    "errors_over_steps",
     "explain",
     "explain_gradcheck",
     "explains",
@@ -81,6 +87,7 @@ __all__ = [
     "jacobian",
     "jvp",
     "log_sum_exp",
+    "micro_batch_errors",
     "micro_batch_gradients",
     "mlp",
     "mlp_of",
@@ -94,6 +101,8 @@ __all__ = [
     "reverse_order",
     "rounding_bounds",
     "subgradients",
+    "swing",
+    "textbook_numbers",
     "topological",
     "train",
     "vjp",

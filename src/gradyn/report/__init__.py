@@ -8,6 +8,8 @@ and a caption beside the picture.
 """
 
 from gradyn.report.autodiff_engine import draw_engine
+from gradyn.report.autodiff_functions import draw_functions
+from gradyn.report.autodiff_inside import draw_inside
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.experiment import Claim, Experiment, at_scale, claims_table, described, experiments, main, seed_claim
@@ -44,6 +46,8 @@ __all__ = [
     "described",
     "draw",
     "draw_engine",
+    "draw_functions",
+    "draw_inside",
     "draw_one_curve",
     "drawn",
     "experiments",
