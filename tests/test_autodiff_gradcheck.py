@@ -159,6 +159,32 @@ def test_a_backward_that_is_not_linear_is_a_surrogate_though_the_jacobians_agree
     assert (found.cause, "not linear" in found.detail) == ("surrogate", True)
 
 
+def test_an_empty_input_has_no_fault() -> None:
+    found = explain_gradcheck(lambda x, y: x.sum() + 2 * y, (torch.zeros(0, 3, requires_grad=True), torch.ones(2, requires_grad=True)))
+    assert found.passed
+    alone = explain_gradcheck(lambda x: 2 * x, torch.zeros(0, 3, requires_grad=True))
+    assert (alone.passed, alone.worst) == (True, None)
+    assert str(alone) == NO_FAULT
+
+
+def test_the_edge_of_a_domain_is_said(rng: np.random.Generator) -> None:
+    found = explain_gradcheck(torch.sqrt, torch.tensor([0.0, 1.0], requires_grad=True))
+    assert found.cause == "unknown"
+    assert "the edge of its domain" in found.detail
+
+
+def test_a_backward_that_raises_is_put_into_plain_words() -> None:
+    def overwritten(x):
+        y = x.exp()
+        z = y * 1
+        y.add_(1)
+        return z * y
+
+    found = explain_gradcheck(overwritten, torch.ones(2, requires_grad=True))
+    assert found.cause == "unknown"
+    assert "the tensor's version counter says so" in found.detail
+
+
 def test_the_callers_tensors_are_left_alone(rng: np.random.Generator) -> None:
     x = draw(rng, 3)
     before = x.detach().clone()

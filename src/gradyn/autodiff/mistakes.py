@@ -1,7 +1,6 @@
 """One deliberately wrong backward for every cause that `explain_gradcheck` names, and a right one; each drawn anew from a generator.
 
-    f, inputs = MISTAKES["missing transpose"](rng)
-    print(explain_gradcheck(f, inputs))
+    print(explain_gradcheck(*MISTAKES["missing transpose"](rng)))
 
 Can't: stand for all mistakes. It is the smallest example of each kind.
 """
@@ -37,12 +36,14 @@ def custom(forward: Function, backward: Function) -> Function:
     class Made(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+            """The given one; keeps all that went in and out."""
             y = forward(*inputs)
             ctx.save_for_backward(*inputs, y)
             return y
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor) -> Any:
+            """The given one."""
             *inputs, y = ctx.saved_tensors
             return backward(inputs, y, grads[0])
 
@@ -55,8 +56,7 @@ def _draw(rng: np.random.Generator, *shape: int) -> Tensor:
 
 
 def _sizes(rng: np.random.Generator) -> tuple[int, int]:
-    first, second = rng.permutation(np.arange(2, 6))[:2]
-    return int(first), int(second)
+    return tuple(rng.permutation(np.arange(2, 6))[:2].tolist())
 
 
 def _right(rng: np.random.Generator) -> Case:

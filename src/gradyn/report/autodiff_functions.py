@@ -34,7 +34,7 @@ def draw_functions(frames: Frames, page: Page) -> list[Drawn]:
     claim = "Each fault has its own shape over the step; at its kink each ReLU has its own answer."
     setting = (
         f"First: tanh at {settings['place']:g}, and a ReLU at {settings['distance']:g} from its kink. "
-        f"Second: gradient for a cotangent of 1. {hits} of {len(named)} drawn mistakes of {named['cause'].nunique()} kinds are named rightly."
+        f"Second: gradient for a cotangent of 1. {hits} of {len(named)} drawn backwards of {named['cause'].nunique()} kinds are named rightly."
     )
     foot = (
         "First: |analytic − numeric| over the larger of the two, by central differences. Dashed: theory, h² |f‴| / 6|f′| plus the largest "

@@ -19,15 +19,16 @@ from gradyn.autodiff.gradcheck.block import Block
 _AXES = 6
 
 
-def factor(block: Block) -> float | None:
-    """c with analytic = c numeric throughout, c != 0; None where there is none."""
+def factor(block: Block) -> tuple[float, float] | None:
+    """c with analytic = c numeric throughout, c != 0, and the relative error of c; None where there is none."""
     known = np.isfinite(block.numeric) & np.isfinite(block.analytic) & (np.abs(block.numeric) > 10 * block.bar)
     if not known.any():
         return None
-    a, n = block.analytic[known], block.numeric[known]
-    # Each element says its own c; the median is that of most, and the comparison below asks all.
-    c = float(np.median(a / n))
-    return c if c != 0 and block.agrees(c * block.numeric, abs(c) * block.bar).all() else None
+    a, n, error = block.analytic[known], block.numeric[known], block.bar[known] / np.abs(block.numeric[known])
+    # Each element says its own c; the median of the surest is taken, and the comparison below asks all.
+    sure = error <= max(block.rtol / 10, 2 * float(error.min()))
+    c = float(np.median(a[sure] / n[sure]))
+    return (c, float(error[sure].max())) if c != 0 and block.agrees(c * block.numeric, abs(c) * block.bar).all() else None
 
 
 def spoken(c: float) -> str:

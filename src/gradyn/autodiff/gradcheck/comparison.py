@@ -73,7 +73,9 @@ class Comparison:
         return ""
 
     def diagnosis(self, cause: str, detail: str, evidence: Sequence[str] = (), *, key: tuple[int, int] | None = None, factor: float | None = None) -> Diagnosis:
-        """With the worst element and its errors."""
+        """With the worst element and its errors; without, where there are no numbers at all."""
+        if not self.blocks:
+            return Diagnosis(cause, detail, evidence=tuple(evidence))
         element = self.element(key)
         return Diagnosis(cause, detail, element, self.over_steps(element), factor, tuple(evidence))
 
@@ -93,5 +95,6 @@ def compare(problem: Problem, rtol: float) -> Comparison:
         start = own.stop
         for place, i in enumerate(problem.which):
             value, bar = numeric[place]
-            blocks[o, place] = Block(analytic[place][own], value[own], bar[own], tuple(y.shape), tuple(problem.inputs[i].shape), rtol)
+            if value[own].size:
+                blocks[o, place] = Block(analytic[place][own], value[own], bar[own], tuple(y.shape), tuple(problem.inputs[i].shape), rtol)
     return Comparison(problem, bound, blocks, tuple(rows))

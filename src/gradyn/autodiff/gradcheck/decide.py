@@ -33,7 +33,8 @@ def decide(found: Comparison, notes: Sequence[str], rng: np.random.Generator) ->
         return found.diagnosis(cause, detail, [*notes, *([evidence] if evidence else [])], key=key, factor=factor)
 
     if not np.isfinite(block.analytic).all():
-        return say("unknown", "backward returns numbers that are not finite")
+        edge = ", and next to it f is not finite either: the edge of its domain" if not np.isfinite(block.numeric).all() else ""
+        return say("unknown", f"backward returns a number that is not finite{edge}")
     if not block.numeric.any() and (detail := causes.invented(block)):
         return say("surrogate", detail)
     if not block.analytic.any() and (detail := causes.lost(block)):
@@ -42,14 +43,14 @@ def decide(found: Comparison, notes: Sequence[str], rng: np.random.Generator) ->
             return say("missing accumulation", f"the gradient of output {key[0]} is not added to that of the others")
         return say("detached", detail)
     path = None
-    c = causes.factor(block)
-    if c is not None:
+    if (scaled := causes.factor(block)) is not None:
+        c = scaled[0]
         if _is_identity(found, key) or _only_identities(found):
             return say("surrogate", f"the forward is the identity, the backward multiplies by {spoken(c)}", factor=c)
         path = search(found.problem, i, found.rows[key[0]], block.analytic, block.rtol, rng)
         if path is not None and path[0] in ("missing accumulation", "detached"):
             return say(path[0], f"{path[1]} (here, a factor of {spoken(c)} throughout)", "a replay without this path has backward's derivative", c)
-        if _holds_elsewhere(found, key, c, rng):
+        if _holds_elsewhere(found, key, scaled, rng):
             return say("wrong factor", f"backward is {spoken(c)} times the derivative", "the same factor at every element, and at other places", c)
     if detail := causes.transposed(block):
         return say("missing transpose", detail)
@@ -105,7 +106,7 @@ def _only_identities(found: Comparison) -> bool:
     return has_custom and bool(inside) and all(hands_on)
 
 
-def _holds_elsewhere(found: Comparison, key: tuple[int, int], c: float, rng: np.random.Generator) -> bool:
+def _holds_elsewhere(found: Comparison, key: tuple[int, int], scaled: tuple[float, float], rng: np.random.Generator) -> bool:
     """The same factor at two places a tenth away: a missing cos(x) is a factor too, but another one everywhere."""
     for _ in range(2):
         try:
@@ -113,6 +114,6 @@ def _holds_elsewhere(found: Comparison, key: tuple[int, int], c: float, rng: np.
         except (RuntimeError, ValueError):
             continue
         other = causes.factor(there)
-        if other is None or abs(other - c) > 3 * there.rtol * abs(c):
+        if other is None or abs(other[0] - scaled[0]) > (there.rtol + 2 * (other[1] + scaled[1])) * abs(scaled[0]):
             return False
     return True

@@ -42,19 +42,21 @@ def rounding(problem: Problem, *, is_apart: bool = False) -> Rounding:
     tensors = [*outputs, *leaves, *(operation.result for operation in run.operations)]
     floats = [t.detach() for t in tensors if t.is_floating_point() and t.numel()]
     finite = [float(t.double().nan_to_num(0, 0, 0).abs().max()) for t in floats]
-    return Rounding(max(finite, default=1.0), max(torch.finfo(t.dtype).eps for t in floats), tuple(run.operations))
+    return Rounding(max(finite, default=1.0), max((torch.finfo(t.dtype).eps for t in floats), default=2.0**-52), tuple(run.operations))
 
 
-def slopes(problem: Problem, i: int, h: float, columns: list[int] | None = None) -> Floats:
-    """(f(x + h e_j) - f(x - h e_j)) / 2h for every element j of input i (or those in `columns`), [outputs, elements]."""
+def slopes(problem: Problem, i: int, h: float, columns: list[int] | None = None, *, is_nominal: bool = False) -> Floats:
+    """(f(x + h e_j) - f(x - h e_j)) / 2h for every element j of input i (or those in `columns`), [outputs, elements].
+
+    Where x + h is rounded, the quotient is by the step that was really made, unless `is_nominal` (torch's gradcheck divides by 2h all the same).
+    """
     x = problem.inputs[i]
     found = []
     for j in range(x.numel()) if columns is None else columns:
         shift = torch.zeros(x.numel(), dtype=x.dtype)
         shift[j] = h
         shift = shift.reshape(x.shape)
-        # Where x + h is rounded, the step that was really made.
-        made = float(((x + shift) - (x - shift)).reshape(-1)[j])
+        made = 2 * h if is_nominal else float(((x + shift) - (x - shift)).reshape(-1)[j])
         with np.errstate(all="ignore"):
             found.append((problem.values({i: shift}) - problem.values({i: -shift})) / (made or np.nan))
     return np.stack(found, 1) if found else np.zeros((problem.height, 0))
@@ -73,6 +75,8 @@ def ladder(x: torch.Tensor) -> list[float]:
 def resolved_jacobian(problem: Problem, i: int, bound: Rounding) -> tuple[Floats, Floats]:
     """The numeric Jacobian of input i and its error, [outputs, elements] each; nan and inf where no step gives a number."""
     x = problem.inputs[i].detach().double().reshape(-1).numpy()
+    if not x.size:
+        return np.zeros((problem.height, 0)), np.zeros((problem.height, 0))
     size = np.where(x != 0, np.abs(x), np.abs(x).max(initial=0.0) or 1.0)
     best: dict[bool, tuple[Floats, Floats]] = {}
     before: Floats | None = None
