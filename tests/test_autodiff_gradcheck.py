@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 
 import numpy as np
@@ -11,7 +12,17 @@ import torch
 from gradyn.autodiff import CAUSES, MISTAKES, NO_FAULT, Diagnosis, custom, errors_over_steps, explain_gradcheck, relu
 from gradyn.core import ConfigError
 from right_backwards import RIGHT
-from wrong_backwards import WRONG, Case, draw, square_without_its_two, swish_with_one_way, twice_sine
+from wrong_backwards import (
+    WRONG,
+    Case,
+    backward_answers_in_memory_order,
+    draw,
+    relu_at_zero,
+    reversed_running_sum,
+    square_without_its_two,
+    swish_with_one_way,
+    twice_sine,
+)
 
 CASES = [pytest.param(cause, case, id=f"{cause}-{case.__name__}") for cause, cases in WRONG.items() for case in cases]
 FINE = [pytest.param(NO_FAULT, case, id=f"right-{k}-{case.__name__}") for k, case in enumerate(RIGHT)]
@@ -50,6 +61,24 @@ def test_a_gallery_with_a_false_label_is_found_out(rng: np.random.Generator) -> 
         assert_named("missing transpose", twice_sine, rng)
     with pytest.raises(AssertionError, match="expected no fault found"):
         assert_named(NO_FAULT, swish_with_one_way, rng)
+
+
+@pytest.mark.parametrize(
+    ("step", "broken", "case"),
+    [
+        ("decide.search", lambda *_: None, swish_with_one_way),
+        ("causes.transposed", lambda block: "", reversed_running_sum),
+        ("explain._dense", lambda x: x, backward_answers_in_memory_order),
+        ("explain.moved_off", lambda problem, size, rng: problem, relu_at_zero),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_without_one_step_its_cause_is_not_named(step: str, broken, case: Case, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, name = step.split(".")
+    monkeypatch.setattr(importlib.import_module(f"gradyn.autodiff.gradcheck.{module}"), name, broken)
+    cause = next(cause for cause, cases in WRONG.items() if case in cases)
+    with pytest.raises(AssertionError, match=f"expected {cause}"):
+        assert_named(cause, case, rng)
 
 
 def test_the_gallery_has_three_functions_for_every_cause() -> None:

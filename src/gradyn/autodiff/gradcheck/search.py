@@ -32,11 +32,11 @@ def search(problem: Problem, i: int, rows: slice, analytic: Floats, rtol: float,
         found = here.along(path.changes, first)
         if not np.isfinite(found).all():
             continue
-        if path.cause in ("missing accumulation", "detached") and len(path.changes) == 1 and not here.explained(found, first):
-            shares.append((path, found))
         if here.explained(found, first) and all(v.explained(v.along(path.changes)) for v in (here, *others)):
             return path.cause, path.words, None
-    for path, _ in shares:
+        if path.cause in ("missing accumulation", "detached") and len(path.changes) == 1:
+            shares.append(path)
+    for path in shares:
         cs = [v.share(v.along(path.changes)) for v in (here, *others)]
         if cs and (c := cs[0]) is not None and all(other is not None and abs(other - c) <= 0.01 * max(abs(c), 0.1) for other in cs):
             return "wrong factor", f"{spoken(c)} on one path: {path.words.replace(' is not added', '')}", c
