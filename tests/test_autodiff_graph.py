@@ -41,7 +41,7 @@ def test_the_chain_of_the_textbook_is_the_one_that_torch_recorded() -> None:
     assert graph.chain() == ["PowBackward0", "SubBackward0", "AddBackward0", "MulBackward0", "AccumulateGrad"]
     assert graph.chain("x") == graph.chain("w") == graph.chain()
     assert graph.chain("b") == ["PowBackward0", "SubBackward0", "AddBackward0", "AccumulateGrad"]
-    assert graph.depth() == 4
+    assert max(graph.levels().values()) == 4
 
 
 def test_the_engine_and_torch_agree_on_values_and_gradients_of_every_node_and_edge() -> None:
@@ -315,7 +315,7 @@ def test_what_has_no_graph_is_refused(call: Callable[[], Any], error: type[Excep
 def test_a_leaf_alone_is_a_graph_of_one_node() -> None:
     for x in (torch.ones(2, requires_grad=True), Value(1.0)):
         graph = graph_of(x, names={"x": x})
-        assert (len(graph.nodes), graph.edges, graph.depth()) == (1, (), 0)
+        assert (len(graph.nodes), graph.edges, graph.levels()) == (1, (), {"n0": 0})
         assert by_label(graph)["x"].kind == "leaf"
     assert graph_of(torch.ones(2, requires_grad=True), upstream=torch.ones(2)).nodes[0].grad.tolist() == [1.0, 1.0]
 

@@ -15,6 +15,8 @@ from gradyn.autodiff.functions import LogSumExp, Relu, log_sum_exp, relu
 from gradyn.autodiff.gallery import EXPLANATIONS
 from gradyn.autodiff.gradcheck import CAUSES, NO_FAULT, Diagnosis, explain_gradcheck
 from gradyn.autodiff.graph import Edge, Graph, Node
+from gradyn.autodiff.graph_examples import deep_graph, dynamic_graph, layer_graph, net_graph, textbook_graph, wide_graph
+from gradyn.autodiff.graph_text import forward_name, number_text, shape_text
 from gradyn.autodiff.graph_trace import Trace
 from gradyn.autodiff.graph_walk import graph_of
 from gradyn.autodiff.jacobians import jacobian
@@ -69,16 +71,19 @@ __all__ = [
     "cheapest_order",
     "curve",
     "custom",
+    "deep_graph",
     "delta_rounding_bounds",
     "deltas_by_hand",
     "deltas_by_value",
     "descend",
     "disagreement",
+    "dynamic_graph",
     "errors_over_steps",
     "explain",
     "explain_gradcheck",
     "explains",
     "faults",
+    "forward_name",
     "forward_order",
     "grad",
     "graph_of",
@@ -86,12 +91,15 @@ __all__ = [
     "in_plain_words",
     "jacobian",
     "jvp",
+    "layer_graph",
     "log_sum_exp",
     "micro_batch_errors",
     "micro_batch_gradients",
     "mlp",
     "mlp_of",
+    "net_graph",
     "norm_bounds",
+    "number_text",
     "outputs",
     "passes_through",
     "plane",
@@ -100,10 +108,13 @@ __all__ = [
     "relu",
     "reverse_order",
     "rounding_bounds",
+    "shape_text",
     "subgradients",
     "swing",
+    "textbook_graph",
     "textbook_numbers",
     "topological",
     "train",
     "vjp",
+    "wide_graph",
 ]

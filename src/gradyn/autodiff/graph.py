@@ -92,9 +92,9 @@ class Graph:
         """
         return chain(self, to)
 
-    def depth(self) -> int:
-        """Edges on the longest path to the output."""
-        return max(levels(self).values())
+    def levels(self) -> dict[str, int]:
+        """Node name -> edges on the longest path from it to the output; the largest is the depth."""
+        return levels(self)
 
     def collapsed(self, level: int | None = None) -> Graph:
         """The same graph with each call of a module as one node.

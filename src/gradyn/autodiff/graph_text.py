@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gradyn.autodiff.graph import Graph, Node
 
 # Words of the forward pass for torch's names of the backward one; any other is the name without its ending.
-_FORWARD = {"Mm": "matmul", "Mv": "matmul", "Bmm": "matmul", "Dot": "matmul", "Addmm": "matmul + bias", "T": "transpose", "AccumulateGrad": "leaf"}
+_FORWARD = {"Mm": "matmul", "Mv": "matmul", "Bmm": "matmul", "Dot": "matmul", "Addmm": "linear", "T": "transpose", "AccumulateGrad": "leaf"}
 _COLOURS = {"leaf": "#DCEBF7", "constant": "#EEEEEE", "operation": "#FFFFFF", "module": "#E4F2E7"}
 
 

@@ -9,12 +9,15 @@ and a caption beside the picture.
 
 from gradyn.report.autodiff_engine import draw_engine
 from gradyn.report.autodiff_functions import draw_functions
+from gradyn.report.autodiff_graph import draw_computation_graph
 from gradyn.report.autodiff_inside import draw_inside
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.experiment import Claim, Experiment, at_scale, claims_table, described, experiments, main, seed_claim
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames, MissingError, read
+from gradyn.report.graph_figure import graph_figure
+from gradyn.report.graph_tables import graph_from, graph_tables
 from gradyn.report.measured import Twin, kept, measure_once, twin
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
 from gradyn.report.scoreboard import board_folder, chosen, reproduce
@@ -45,6 +48,7 @@ __all__ = [
     "cure_table",
     "described",
     "draw",
+    "draw_computation_graph",
     "draw_engine",
     "draw_functions",
     "draw_inside",
@@ -52,6 +56,9 @@ __all__ = [
     "drawn",
     "experiments",
     "figures",
+    "graph_figure",
+    "graph_from",
+    "graph_tables",
     "interval",
     "kept",
     "main",
