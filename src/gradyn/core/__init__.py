@@ -16,7 +16,7 @@ from gradyn.core.random import stream
 from gradyn.core.source import Source
 
 if TYPE_CHECKING:
-    from gradyn.core.formats import FORMATS, Format
+    from gradyn.core.formats import FORMATS, Format, flushing
     from gradyn.core.lanes import LANE, elementwise, products
     from gradyn.core.scaled import Scaled, contracted, expand, l2, log2, log2_l2, log2_total, outer, powers_of_two, rounded
 
@@ -32,6 +32,7 @@ __all__ = [
     "contracted",
     "elementwise",
     "expand",
+    "flushing",
     "groups",
     "l2",
     "log2",

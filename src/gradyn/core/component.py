@@ -20,6 +20,8 @@ class AbstractComponent:
     group: ClassVar[str]
     # Overrides the option name where the snake-case class name would not do (`none`).
     option: ClassVar[str | None] = None
+    # Whether a run's numbers depend on it; what only measures belongs to a folder's log.
+    belongs_to_runs: ClassVar[bool] = True
     # A law of the suite that this component is excluded from -> the reason; printed in the suite's last line.
     excluded: ClassVar[dict[str, str]] = {}
 
@@ -56,8 +58,8 @@ class AbstractComponent:
 
 
 def groups() -> dict[str, type[AbstractComponent]]:
-    """The config groups that are loaded: group name -> its abstract class."""
-    return {cls.group: cls for cls in AbstractComponent.__subclasses__()}
+    """The config groups that a run is made of, as far as they are loaded: group name -> its abstract class."""
+    return {cls.group: cls for cls in AbstractComponent.__subclasses__() if cls.belongs_to_runs}
 
 
 def options(group: type[AbstractComponent]) -> dict[str, type[AbstractComponent]]:

@@ -32,6 +32,8 @@ ZERO_EXPONENT = -(2**40)
 # A run is rescaled when its mantissas' norm leaves [2**-WINDOW, 2**WINDOW]: from there, one layer would have to gain or lose
 # a factor of 2**90 to meet float32's ends.
 WINDOW = 32
+# Of a norm of 2**-64, what lies below float32's smallest normal number, 2**-126, is less than its last digit.
+_CUT_WINDOW = 64
 # A product whose norm lies in [2**-48, 2**48] has lost nothing that counts: float32's smallest normal number, 2**-126, is 2**-78
 # of it, and the squares that make the norm are normal numbers too.
 _PRODUCT_WINDOW = 48
@@ -61,7 +63,7 @@ class Scaled:
         return Scaled(tensor, np.zeros(len(tensor), dtype=np.int64))
 
     def rescaled(self) -> Scaled:
-        """The same numbers with every run's mantissas near 1 in size, in place; zeros get ZERO_EXPONENT."""
+        """The same numbers with every run's mantissas near 1 in size; zeros get ZERO_EXPONENT. The memory is shared where nothing is done."""
         flat = self.mantissa.reshape(len(self.mantissa), -1)
         # One pass in the run's own dtype: squares that under- or overflow in it land outside the window.
         norm_R = torch.linalg.vector_norm(flat, dim=1).cpu().numpy()
@@ -71,22 +73,30 @@ class Scaled:
         largest_R = torch.maximum(flat.amax(1), -flat.amin(1)).cpu().numpy()
         _, digits_R = np.frexp(largest_R)
         is_off_R = has_left_R & np.isfinite(largest_R)
-        exponent_R = self.exponent
+        exponent_R, mantissa = self.exponent, self.mantissa
         if is_off_R.any():
             shift_R = np.where(is_off_R, digits_R, 0).astype(np.int64)
-            _multiply(self.mantissa, -shift_R)
+            # Not in place: along a skip the same memory is another path's cotangent.
+            mantissa = mantissa.clone()
+            _multiply(mantissa, -shift_R)
             exponent_R = exponent_R + shift_R
         if not largest_R.all():
             exponent_R = np.where(largest_R == 0, ZERO_EXPONENT, exponent_R)
-        return Scaled(self.mantissa, exponent_R)
+        return Scaled(mantissa, exponent_R)
 
-    def near_one(self) -> Scaled:
-        """The same numbers with every run's largest mantissa in [1/2, 1), in new memory: room for a format of few exponents."""
+    @property
+    def may_be_cut_R(self) -> NDArray[np.bool_]:
+        """Runs of so small a norm that elements which count may have been lost below the smallest normal number."""
+        norm_R = torch.linalg.vector_norm(self.mantissa.reshape(len(self.mantissa), -1), dim=1).cpu().numpy()
+        return np.asarray(norm_R < 2.0**-_CUT_WINDOW)
+
+    def near_one(self, where_R: NDArray[np.bool_] | bool = True) -> Scaled:
+        """The same numbers with the largest mantissa of every run (or of those chosen) in [1/2, 1), in new memory."""
         largest_R = self.mantissa.reshape(len(self.mantissa), -1).abs().amax(1).cpu().numpy()
-        _, digits_R = np.frexp(np.where(np.isfinite(largest_R), largest_R, 0.0))
+        _, digits_R = np.frexp(np.where(np.isfinite(largest_R) & where_R, largest_R, 0.0))
         mantissa = self.mantissa.clone()
         _multiply(mantissa, -digits_R.astype(np.int64))
-        return Scaled(mantissa, np.where(largest_R == 0, ZERO_EXPONENT, self.exponent + digits_R))
+        return Scaled(mantissa, np.where((largest_R == 0) & where_R, ZERO_EXPONENT, self.exponent + digits_R))
 
     def times(self, factor: float) -> Scaled:
         """The numbers times one factor, in new memory; a power of two of it joins the exponent where the mantissa might leave its range."""
@@ -124,13 +134,14 @@ def outer(delta: Scaled, u_RBM: Tensor, *, tracked: bool) -> Scaled:
         u_RBM: the layer's input.
         tracked: False takes the plain product as it comes.
     """
+    u_RBM = u_RBM.to(delta.mantissa.dtype)
     plain = products(delta.mantissa.transpose(1, 2), u_RBM)
     if not tracked:
         return delta.with_mantissa(plain)
-    if _is_held(plain):
+    is_lost_R = _is_lost(plain)
+    if not is_lost_R.any():
         return delta.with_mantissa(plain)
-    first = Scaled(delta.mantissa.clone(), delta.exponent).rescaled()
-    second = Scaled.plain(u_RBM.clone()).rescaled()
+    first, second = delta.near_one(is_lost_R), Scaled.plain(u_RBM).near_one(is_lost_R)
     return Scaled(products(first.mantissa.transpose(1, 2), second.mantissa), first.exponent + second.exponent)
 
 
@@ -143,16 +154,17 @@ def contracted(delta: Scaled, t: Tensor, axes: tuple[int, ...], *, plain: Scaled
         axes: those of the sum.
         plain: the sum as it came.
     """
-    if _is_held(plain.mantissa):
+    is_lost_R = _is_lost(plain.mantissa)
+    if not is_lost_R.any():
         return plain
-    first, second = delta.near_one(), Scaled.plain(t).near_one()
+    first, second = delta.near_one(is_lost_R), Scaled.plain(t).near_one(is_lost_R)
     return Scaled((first.mantissa * second.mantissa).sum(axes), first.exponent + second.exponent)
 
 
-def _is_held(product: Tensor) -> bool:
-    """Whether every run's product lies where nothing that counts was lost."""
+def _is_lost(product: Tensor) -> NDArray[np.bool_]:
+    """Runs whose product lies where something that counts may have been lost, [R]."""
     norm_R = torch.linalg.vector_norm(product.reshape(len(product), -1), dim=1).cpu().numpy()
-    return bool(((norm_R >= 2.0**-_PRODUCT_WINDOW) & (norm_R <= 2.0**_PRODUCT_WINDOW)).all())
+    return np.asarray(~((norm_R >= 2.0**-_PRODUCT_WINDOW) & (norm_R <= 2.0**_PRODUCT_WINDOW)))
 
 
 def l2(t: Tensor) -> Tensor:

@@ -1,6 +1,19 @@
-"""What is measured? Columns, and the functions that fill them from a step's two passes."""
+"""WHAT IS MEASURED?  Columns, and the functions and probes that fill them from a step's two passes."""
 
 from gradyn.probes.columns import LAYER_COLUMNS, STEP_COLUMNS
-from gradyn.probes.layers import LOG10_2, Cells, log10_update_ratios, measure_layers
+from gradyn.probes.float_counts import FloatCounts
+from gradyn.probes.layers import LOG10_2, log10_update_ratios, measure_layers
+from gradyn.probes.probe import AbstractProbe, Cells, Moment, probe_columns
 
-__all__ = ["LAYER_COLUMNS", "LOG10_2", "STEP_COLUMNS", "Cells", "log10_update_ratios", "measure_layers"]
+__all__ = [
+    "LAYER_COLUMNS",
+    "LOG10_2",
+    "STEP_COLUMNS",
+    "AbstractProbe",
+    "Cells",
+    "FloatCounts",
+    "Moment",
+    "log10_update_ratios",
+    "measure_layers",
+    "probe_columns",
+]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,25 +15,13 @@ from torch import Tensor
 
 from gradyn.core import elementwise, l2, log2
 from gradyn.nn import AbstractActivation, LayerCotangent, LayerPass, Linear, Net, Parameters
+from gradyn.probes.probe import Cells
 
 Floats = NDArray[np.float64]
 
 LOG10_2 = math.log10(2.0)
 # Share of max|phi'| below which a unit counts as saturated.
 SATURATED = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """One column of one step.
-
-    Args:
-        values_RL: a number a run and layer; anything where there is none.
-        exist_L: whether the column exists in that layer, by the net's structure; elsewhere the store writes null.
-    """
-
-    values_RL: Floats
-    exist_L: tuple[bool, ...]
 
 
 def measure_layers(

@@ -9,13 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gradyn.core import Column
-from gradyn.probes import LAYER_COLUMNS, STEP_COLUMNS
+from gradyn.probes import LAYER_COLUMNS, STEP_COLUMNS, probe_columns
 from gradyn.report.frames import Frames
 from gradyn.report.rates import RATE_COLUMNS
 from gradyn.report.style import Page
 from gradyn.store import KEY_COLUMNS, RUN_COLUMNS, SPEC_COLUMNS
 
-_COLUMNS = {column.name: column for column in (*KEY_COLUMNS, *SPEC_COLUMNS, *RUN_COLUMNS, *LAYER_COLUMNS, *STEP_COLUMNS, *RATE_COLUMNS)}
+_COLUMNS = {column.name: column for column in (*KEY_COLUMNS, *SPEC_COLUMNS, *RUN_COLUMNS, *LAYER_COLUMNS, *probe_columns(), *STEP_COLUMNS, *RATE_COLUMNS)}
 
 
 @dataclass(frozen=True)

@@ -86,10 +86,10 @@ _KIND: dict[type, Kind] = {float: "float64", int: "int64", str: "string", bool: 
 def columns(table: Table) -> tuple[Column, ...]:
     """Every column of a table, keys first, in the order in which the files hold them."""
     # Not at the top: the probes and the catalogue import torch, and who only reads Parquet need not wait for it.
-    from gradyn.probes import LAYER_COLUMNS, STEP_COLUMNS
+    from gradyn.probes import LAYER_COLUMNS, STEP_COLUMNS, probe_columns
 
     keys = tuple(column for column in KEY_COLUMNS if column.name in KEYS[table])
-    rest = {"layers": LAYER_COLUMNS, "steps": STEP_COLUMNS, "runs": ()}[table] or SPEC_COLUMNS + setting_columns() + RUN_COLUMNS
+    rest = {"layers": LAYER_COLUMNS + probe_columns(), "steps": STEP_COLUMNS, "runs": ()}[table] or SPEC_COLUMNS + setting_columns() + RUN_COLUMNS
     return keys + tuple(column for column in rest if column.name not in KEYS[table])
 
 

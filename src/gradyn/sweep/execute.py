@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradyn.core import FORMATS, LANE, Format, Scaled, l2, log2, log2_l2, log2_total
+from gradyn.core import FORMATS, LANE, Format, Scaled, flushing, l2, log2, log2_l2, log2_total
 from gradyn.nn import LayerPass, Net, Parameters, initial_parameters
-from gradyn.probes import LOG10_2, Cells, log10_update_ratios, measure_layers
+from gradyn.probes import LOG10_2, Cells, Moment, log10_update_ratios, measure_layers
 from gradyn.sweep.batches import Batches
 from gradyn.sweep.health import Health
 from gradyn.sweep.plan import Log
@@ -63,7 +62,7 @@ def execute(specs: Sequence[RunSpec], log: Log, device: str = "cpu") -> Records:
     started = time.perf_counter()
     first = specs[0]
     format_ = FORMATS[first.dtype]
-    with torch.no_grad(), _flushing(first.backward != "plain"):
+    with torch.no_grad(), flushing(first.backward != "plain"):
         batches = Batches(specs, format_.carrier, device)
         net = Net(first, batches.features, batches.classes)
         flat_RP = _initial(specs, net, batches, format_.carrier, device)
@@ -79,22 +78,6 @@ def execute(specs: Sequence[RunSpec], log: Log, device: str = "cpu") -> Records:
         health.inspect_end(first.steps, is_lost_R)
     seconds = (time.perf_counter() - started) / len(specs)
     return _records(specs, net, kept, health, final, seconds)
-
-
-@contextmanager
-def _flushing(wanted: bool) -> Iterator[None]:
-    """Flush subnormals to zero meanwhile, or see that they are not; afterwards as it was.
-
-    They cost up to twenty times a normal number's time, and the tracked exponent keeps every norm out of their reach. Not for
-    plain runs, which show what a framework without flushing sees.
-    """
-    # torch tells nobody whether it flushes: halve its smallest normal number.
-    was_flushing = float(torch.full((1,), torch.finfo(torch.float32).tiny, dtype=torch.float32) / 2) == 0
-    torch.set_flush_denormal(wanted)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(was_flushing)
 
 
 def views(net: Net, flat_RP: Tensor) -> Parameters:
@@ -139,7 +122,10 @@ def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Para
         if is_measured:
             kept.layer_numbers.append(step)
             by_name = dict(zip(names, log2_l2_RP.T, strict=True))
-            kept.layer_values.append(measure_layers(net, parameters, passes, cotangents, by_name, with_spectrum=len(kept.layer_numbers) == 1))
+            values = measure_layers(net, parameters, passes, cotangents, by_name, with_spectrum=len(kept.layer_numbers) == 1)
+            for probe in log.probes:
+                values |= probe.measure(Moment(net, parameters, x_RBM, passes, cotangents, first.loss_scale, gradients))
+            kept.layer_values.append(values)
         after_R = before_R
         if first.steps:
             log2_factors_RP = first.clip.log2_factors(log2_l2_RP, layer_of)
@@ -162,11 +148,11 @@ def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Para
             # A gradient of exact zeros is not clipped: -inf minus -inf would be nan.
             with np.errstate(invalid="ignore"):
                 scale_R = np.where(np.isneginf(before_R), 1.0, np.exp2(after_R - before_R))
-            values = {"loss": loss_R.double().cpu().numpy(), "log10_grad_l2": before_R * LOG10_2, "clip_scale": scale_R}
+            row = {"loss": loss_R.double().cpu().numpy(), "log10_grad_l2": before_R * LOG10_2, "clip_scale": scale_R}
             labels_RB = batches.labels(step)
             if labels_RB is not None:
-                values["accuracy"] = (output_RBC.max(2).indices == labels_RB).double().mean(1).cpu().numpy()
-            kept.step_values.append(values)
+                row["accuracy"] = (output_RBC.max(2).indices == labels_RB).double().mean(1).cpu().numpy()
+            kept.step_values.append(row)
         # Freed before the next step asks for memory, which then is this step's and still warm.
         del passes, passes_again, gradients, output_RBC, held
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gradyn.core import ConfigError, require
+from gradyn.probes import AbstractProbe
 from gradyn.sweep.spec import RunSpec
 
 ALL = "all"
@@ -49,26 +50,29 @@ class Log:
     Args:
         layers: steps at which every layer is measured.
         steps: steps at which loss, accuracy and total norm are kept.
+        probes: what is measured of the layers besides.
     """
 
     layers: Schedule
     steps: Schedule
+    probes: tuple[AbstractProbe, ...] = ()
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> Log:
-        """From the config's `log` section.
+        """From the config's `log` section, its probes as components.
 
         Raises:
             ConfigError: a schedule is neither `all` nor a list of steps, or a key is unknown.
         """
-        known = [entry.name for entry in fields(cls)]
-        _require_keys("log", section, known)
-        return cls(**{key: Schedule.of(f"log.{key}", section[key]) for key in known})
+        _require_keys("log", section, [entry.name for entry in fields(cls)])
+        schedules = {key: Schedule.of(f"log.{key}", section[key]) for key in ("layers", "steps")}
+        return cls(**schedules, probes=tuple(section["probes"]))
 
     @property
     def settings(self) -> dict[str, Any]:
         """As in the config; for the folder's metadata."""
-        return {entry.name: getattr(self, entry.name).setting for entry in fields(self)}
+        probes = {probe.name: probe.settings for probe in self.probes}
+        return {"layers": self.layers.setting, "steps": self.steps.setting} | ({"probes": probes} if probes else {})
 
 
 @dataclass(frozen=True, slots=True)

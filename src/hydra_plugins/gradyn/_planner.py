@@ -146,13 +146,19 @@ def _plan_of(jobs: Jobs, axes: Sequence[Axis], notes: list[str]) -> Any:
         specs=tuple(runs.values()),
         name=_name(command["name"]),
         folder=_root(command["results"]) / command["name"],
-        log=Log.of(command["log"]),
+        log=Log.of(_with_probes(command["log"], specs)),
         execution=Execution.of(command["device"], command["exec"]),
         axes={key: tuple(values) for key, values in swept.items()},
         notes=tuple(notes),
         first=_first(command["first"], next(iter(runs.values())).columns),
         config=OmegaConf.to_yaml(OmegaConf.create({"runs": len(runs), "axes": swept, "config": first_job})),
     )
+
+
+def _with_probes(section: Any, specs: Any) -> Any:
+    """The config's `log` section, its probes as components; what is no such section is left for `Log.of` to refuse."""
+    has_probes = isinstance(section, dict) and "probes" in section
+    return {**section, "probes": specs.probes(section["probes"])} if has_probes else section
 
 
 def _require_read(jobs: Jobs, needed: set[str], job: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.utils import get_class
 
 from gradyn.core import AbstractComponent, ConfigError, option_name, require
+from gradyn.probes import AbstractProbe
 from gradyn.sweep import RunSpec
 
 TARGET = "_target_"
@@ -41,6 +42,15 @@ class Specs:
             component = self._component(key, value)
             return self._components.setdefault(component, component)
         return float(value) if key in self._floats and type(value) is int else value
+
+    def probes(self, section: Any) -> tuple[AbstractProbe, ...]:
+        """The probes of the config's `log.probes`, in the order of their names.
+
+        Raises:
+            ConfigError: no probe, an unknown field, or a value that breaks its probe's rule.
+        """
+        require(isinstance(section, dict), "log.probes", "be a section of probes by name", section, "Set probe=<name>, or probe=[<name>,<name>].")
+        return tuple(self._component("probe", section[name]) for name in sorted(section))  # type: ignore[misc]
 
     def spec(self, job: dict[str, Any]) -> RunSpec:
         """The run of one job.
@@ -80,7 +90,7 @@ class Specs:
         return cls(**settings)
 
     def _class(self, group: str, target: str) -> type[AbstractComponent]:
-        base = self._groups[group]
+        base = AbstractProbe if group == AbstractProbe.group else self._groups[group]
         fix = f"Give the full path of a final class of {base.__module__}.{base.__name__}."
         try:
             cls = get_class(target)
