@@ -95,3 +95,6 @@ def test_an_exact_claim_holds_for_its_number_and_no_other() -> None:
     assert (exact.z, exact.verdict) == (0.0, "holds")
     assert (off.z, off.verdict) == (math.inf, "fails")
     assert Claim("x", math.nan, 5.0, 0.0, "").verdict == "not tested"
+    limit = Claim("x", 4.0, 5.0, 0.0, "a count", "below")
+    assert limit.verdict == "holds"
+    assert math.isnan(limit.z)

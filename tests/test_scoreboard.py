@@ -110,3 +110,8 @@ def test_the_list_says_what_each_claims_and_costs(capsys):
     assert capsys.readouterr().out == f"quick\n  {claim}\n  {cost}\n"
     assert claim.startswith("Through 64 layers")
     assert cost == "36 runs, under 15 seconds on two cores."
+
+
+def test_a_count_is_said_in_full_and_a_measurement_in_four_digits():
+    said = [board_of._number(value) for value in (50005000.0, 5, 0.0, 2.0, 0.123456, 1e300, float("nan"), "x", float("inf"))]
+    assert said == ["50005000", "5", "0", "2", "0.1235", "1e+300", "", "", "inf"]

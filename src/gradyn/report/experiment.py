@@ -47,10 +47,13 @@ class Claim:
 
     @property
     def z(self) -> float:
-        """(measured - predicted) / standard error; nan where one of them is, 0 or infinite where the number is exact."""
+        """(measured - predicted) / standard error; nan where one of them is.
+
+        Where the number is exact, 0 or infinite for a value and nan for a limit: how far below it lies is no matter of chance.
+        """
         off = self.measured - self.predicted
         if self.standard_error == 0 and not math.isnan(off):
-            return math.copysign(math.inf, off) if off else 0.0
+            return math.nan if self.side != "equal" else math.copysign(math.inf, off) if off else 0.0
         return off / self.standard_error if self.standard_error else math.nan
 
     @property

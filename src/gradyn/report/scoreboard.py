@@ -156,4 +156,7 @@ def _origins(table: pd.DataFrame) -> list[str]:
 
 
 def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, (int, float)) and not math.isnan(value) else ""
+    if not isinstance(value, (int, float)) or math.isnan(value):
+        return ""
+    # A count is said in full.
+    return f"{value:.0f}" if math.isfinite(value) and value == round(value) and abs(value) < 1e9 else f"{value:.4g}"
