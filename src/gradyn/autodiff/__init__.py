@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from gradyn.autodiff.accumulation import micro_batch_gradients
 from gradyn.autodiff.chain import chain_cost, chain_product, chain_text, cheapest_order, forward_order, reverse_order
+from gradyn.autodiff.cost import MlpCost, Operations, operations, tanh_net, tanh_net_jvp
+from gradyn.autodiff.cost_tables import chain_orders, jacobian_costs, million_costs, pass_costs
 from gradyn.autodiff.differentiate import grad, topological
 from gradyn.autodiff.dual import Dual
 from gradyn.autodiff.explain import explain
@@ -55,8 +57,10 @@ __all__ = [
     "Layer",
     "LogSumExp",
     "Mlp",
+    "MlpCost",
     "Neuron",
     "Node",
+    "Operations",
     "Relu",
     "StraightThroughSign",
     "TextbookRelu",
@@ -66,6 +70,7 @@ __all__ = [
     "batch_loss",
     "chain_cost",
     "chain_error",
+    "chain_orders",
     "chain_product",
     "chain_text",
     "cheapest_order",
@@ -90,17 +95,21 @@ __all__ = [
     "hvp",
     "in_plain_words",
     "jacobian",
+    "jacobian_costs",
     "jvp",
     "layer_graph",
     "log_sum_exp",
     "micro_batch_errors",
     "micro_batch_gradients",
+    "million_costs",
     "mlp",
     "mlp_of",
     "net_graph",
     "norm_bounds",
     "number_text",
+    "operations",
     "outputs",
+    "pass_costs",
     "passes_through",
     "plane",
     "preactivations",
@@ -111,6 +120,8 @@ __all__ = [
     "shape_text",
     "subgradients",
     "swing",
+    "tanh_net",
+    "tanh_net_jvp",
     "textbook_graph",
     "textbook_numbers",
     "topological",

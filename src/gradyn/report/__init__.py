@@ -11,6 +11,7 @@ from gradyn.report.autodiff_engine import draw_engine
 from gradyn.report.autodiff_functions import draw_functions
 from gradyn.report.autodiff_graph import draw_computation_graph
 from gradyn.report.autodiff_inside import draw_inside
+from gradyn.report.autodiff_jacobians import crossover, draw_jacobians
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.experiment import Claim, Experiment, at_scale, claims_table, described, experiments, main, seed_claim
@@ -44,6 +45,7 @@ __all__ = [
     "board_folder",
     "chosen",
     "claims_table",
+    "crossover",
     "cure_nets",
     "cure_table",
     "described",
@@ -52,6 +54,7 @@ __all__ = [
     "draw_engine",
     "draw_functions",
     "draw_inside",
+    "draw_jacobians",
     "draw_one_curve",
     "drawn",
     "experiments",
