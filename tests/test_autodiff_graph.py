@@ -257,6 +257,26 @@ def test_a_module_called_twice_is_two_nodes_and_its_weights_stay_outside() -> No
     assert sorted(node.label for node in graph.nodes if node.kind == "leaf") == ["inner.bias", "inner.weight"]
 
 
+def test_two_uses_of_a_value_by_one_module_stay_two_edges() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.inner(x)
+
+    made = nn.Sequential(nn.Linear(2, 2), Residual())
+    with Trace(made) as trace:
+        y = made(torch.ones(1, 2)).sum()
+    graph = graph_of(y, trace=trace, upstream=1.0).collapsed(1)
+    assert graph.chain() == ["SumBackward0", "Residual", "Linear"]
+    both = [edge for edge in graph.edges if edge.target == graph.nodes[1].name]
+    assert [edge.place for edge in both] == [0, 1]
+    assert graph.networkx().number_of_edges() == len(graph.edges) == 3
+    assert np.abs(sum(edge.grad for edge in both) - graph.nodes[0].grad).max() <= 2 * EPS * np.abs(graph.nodes[0].grad).max()
+
+
 def test_tied_weights_have_all_their_names() -> None:
     made = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False), "b": nn.Linear(2, 2, bias=False)})
     made["b"].weight = made["a"].weight

@@ -79,6 +79,8 @@ def test_the_figures_of_the_experiment_fit_their_pages(width: str, frames: Frame
     assert [one.stem for one in drawn] == ["autodiff_graph", "autodiff_graph_dynamic", "autodiff_graph_module"]
     for one in drawn:
         assert overlaps(one.figure) == []
+        boxes = [patch for patch in one.figure.axes[0].patches if isinstance(patch, FancyBboxPatch)]
+        assert len(boxes) == len(one.points), "a box for every node, none became a dot"
         assert set(one.points["graph"]) <= set(frames.tables["nodes"]["graph"])
 
 
@@ -105,6 +107,14 @@ def test_every_arrow_leads_to_a_later_column_and_rows_stay_apart(graph: Graph) -
         assert all(after - before > 1 - 1e-9 for before, after in itertools.pairwise(rows))
     assert min(row for _, row in placed.place.values()) >= 0
     assert max(row for _, row in placed.place.values()) <= placed.rows - 1
+
+
+def test_a_graph_too_long_for_the_page_runs_down_and_one_too_wide_for_both_is_dots() -> None:
+    long = graph_figure(deep_graph(30), "Long.")
+    assert long.get_figheight() > long.get_figwidth()
+    assert overlaps(long) == []
+    both = graph_figure(wide_graph(40), "Wide: 43 nodes, 40 of them side by side.", Page(WIDTHS["column"]))
+    assert not [patch for patch in both.axes[0].patches if isinstance(patch, FancyBboxPatch)]
 
 
 def test_the_first_input_stands_above_the_second() -> None:

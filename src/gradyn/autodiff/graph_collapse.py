@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradyn.autodiff.graph import Graph, Node
+    from gradyn.autodiff.graph import Edge, Graph, Node
 
 
 def collapsed(graph: Graph, level: int | None = None) -> Graph:
@@ -92,6 +92,11 @@ def _contracted(graph: Graph, group: dict[str, str], calls: dict[str, str | None
     place = {key: number for number, key in enumerate(nodes)}
     order = networkx.lexicographical_topological_sort(_drawn_together(graph, group), key=lambda key: place[key])
     names = {key: f"n{number}" for number, key in enumerate(order)}
-    edges = [replace(edge, source=names[group[edge.source]], target=names[group[edge.target]]) for edge in crossing]
-    edges.sort(key=lambda edge: (int(edge.target[1:]), edge.place))
+    # The arguments of a call are numbered anew, in the order of its operations: two of them may have had the same place.
+    edges: list[Edge] = []
+    used: Counter[str] = Counter()
+    for edge in sorted(crossing, key=lambda edge: int(names[group[edge.target]][1:])):
+        target = names[group[edge.target]]
+        edges.append(replace(edge, source=names[group[edge.source]], target=target, place=used[target]))
+        used[target] += 1
     return Graph(tuple([replace(nodes[key], name=name) for key, name in names.items()]), tuple(edges), names[group[graph.output]], graph.classes)

@@ -2,7 +2,8 @@
 
     graph_figure(gradyn.autodiff.graph_of(loss, module=net)).savefig("graph.png")
 
-Up to `READABLE` nodes have boxes; a larger graph is drawn as dots, of which the shape can be seen and nothing else.
+Where boxes have no room from left to right they stand from top to bottom, and where not even then, or beyond `READABLE` nodes, they
+are dots, of which the shape can be seen and nothing else: collapse the graph first.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ _FILL = {"leaf": "#DCEBF7", "constant": "#F0F0F0", "operation": "#FFFFFF", "modu
 _EDGE = {"leaf": "#0072B2", "constant": "#AAAAAA", "operation": "#555555", "module": "#009E73"}
 # Inches: a line of text, the rim of a box, the least room for an arrow and between rows.
 _LINE, _RIM, _ARROW, _GAP = 0.112, 0.05, 0.3, 0.16
+# Inches: a box narrower than this holds no words; and the room of a dot.
+_NARROW, _DOT = 0.42, 0.06
 # Points, for which _LINE is meant; letters shrink to fit their box, and no further than the second.
 _TEXT, _SMALLEST = 6.2, 5.0
 
@@ -54,6 +57,11 @@ class Picture:
     text: float
 
     @property
+    def is_dots(self) -> bool:
+        """Whether it is too large for boxes."""
+        return self.box[0] == _DOT
+
+    @property
     def pitch(self) -> tuple[float, float]:
         """Inches from column to column and from row to row, as seen on the page: across and down."""
         along = self.layout.columns, self.layout.rows
@@ -72,29 +80,32 @@ class Picture:
         return np.array([x, y])
 
 
-def picture(graph: Graph, width: float, *, numbers: str = "values", is_down: bool = False, text: float = _TEXT, most: float = 1.35) -> Picture:
+def picture(graph: Graph, width: float, *, numbers: str = "values", is_down: bool | None = None, text: float = _TEXT, most: float = 1.35) -> Picture:
     """Plan the drawing of a graph for a given width.
 
     Args:
-        graph: with at most READABLE nodes; more are drawn as dots.
+        graph: of any size; where its boxes would be too small to read, it becomes dots.
         width: inches.
         numbers: values, norms or none.
-        is_down: top to bottom; for narrow pages and deep graphs.
+        is_down: top to bottom; None: where the boxes would be too small from left to right.
         text: points.
         most: inches that a box may be wide.
     """
     placed = layout(graph)
-    across, down = (placed.rows, placed.columns) if is_down else (placed.columns, placed.rows)
-    if len(graph.nodes) > READABLE:
-        return Picture(graph, placed, (width, min(4.0, 0.35 * down)), (0.06, 0.06), is_down, "none", text)
-    room = _GAP if is_down else _ARROW
     widest = max(len(line) for node in graph.nodes for line, _ in box_lines(node, numbers)) * 0.58 * text / 72 + 2 * _RIM
-    box = min(most, widest, (width - (across - 1) * room) / across)
+    sizes = {}
+    for down in (False, True) if is_down is None else (is_down,):
+        across, room = (placed.rows, _GAP) if down else (placed.columns, _ARROW)
+        sizes[down] = min(most, widest, (width - (across - 1) * room) / across)
+    down = next((way for way, box in sizes.items() if box >= min(widest, _NARROW)), max(sizes, key=lambda way: sizes[way]))
+    box, (across, along) = sizes[down], (placed.rows, placed.columns) if down else (placed.columns, placed.rows)
+    if len(graph.nodes) > READABLE or box < min(widest, _NARROW):
+        return Picture(graph, placed, (width, min(4.0, 0.35 * along)), (_DOT, _DOT), down, "none", text)
     height = max(len(box_lines(node, numbers)) for node in graph.nodes) * _LINE * text / _TEXT + 2 * _RIM
-    total = down * height + (down - 1) * (_ARROW if is_down else _GAP)
-    # Boxes of a wide page keep together: arrows longer than two boxes say nothing more.
-    used = min(width, across * box + (across - 1) * max(room, 1.0 if not is_down else 2 * box))
-    return Picture(graph, placed, (used, total), (box, height), is_down, numbers, text)
+    total = along * height + (along - 1) * (_ARROW if down else _GAP)
+    # Boxes of a wide page keep together: an arrow longer than an inch, or than two boxes, says nothing more.
+    used = min(width, across * box + (across - 1) * max(_GAP if down else _ARROW, 2 * box if down else 1.0))
+    return Picture(graph, placed, (used, total), (box, height), down, numbers, text)
 
 
 def box_lines(node: Node, numbers: str) -> list[tuple[str, str]]:
@@ -132,7 +143,7 @@ def draw_graph(ax: Axes, drawn: Picture, offset: tuple[float, float] = (0.0, 0.0
         offset: inches from the axes' lower left to the picture's.
     """
     shift = np.asarray(offset)
-    if len(drawn.graph.nodes) > READABLE:
+    if drawn.is_dots:
         _dots(ax, drawn, shift)
         return
     for edge, route in zip(drawn.graph.edges, drawn.layout.routes, strict=True):
@@ -240,7 +251,7 @@ def graph_figure(graph: Graph, title: str = "", page: Page | None = None, *, num
     """A figure of one graph.
 
     Args:
-        graph: of any size; beyond READABLE nodes only its shape is drawn: collapse it first.
+        graph: of any size.
         title: above it.
         page: width of the paper; on a narrow one the value flows down.
         numbers: values, norms (of gradients, for nets) or none.
@@ -250,7 +261,7 @@ def graph_figure(graph: Graph, title: str = "", page: Page | None = None, *, num
     """
     page = page or Page()
     with styled():
-        drawn = picture(graph, page.width - 0.2, numbers=numbers, is_down=page.is_narrow)
+        drawn = picture(graph, page.width - 0.2, numbers=numbers, is_down=page.is_narrow or None)
         figure, axes = page.sheet(1, 1, height=drawn.size[1], title=title, left=0.1, right=0.1, bottom=0.1)
         blank(axes[0, 0], page.width - 0.2, drawn.size[1])
         draw_graph(axes[0, 0], drawn, ((page.width - 0.2 - drawn.size[0]) / 2, 0.0))
