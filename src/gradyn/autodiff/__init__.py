@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from gradyn.autodiff.accumulation import micro_batch_gradients
+from gradyn.autodiff.beside_autograd import mlp_gradients_by_autograd, two_layer_by_autograd
+from gradyn.autodiff.by_hand import TwoLayer, two_layer
 from gradyn.autodiff.chain import chain_cost, chain_product, chain_text, cheapest_order, forward_order, reverse_order
 from gradyn.autodiff.cost import MlpCost, Operations, operations, tanh_net, tanh_net_jvp
 from gradyn.autodiff.cost_tables import chain_orders, jacobian_costs, million_costs, pass_costs
@@ -23,10 +25,12 @@ from gradyn.autodiff.graph_trace import Trace
 from gradyn.autodiff.graph_walk import graph_of
 from gradyn.autodiff.jacobians import jacobian
 from gradyn.autodiff.mistakes import MISTAKES, custom
+from gradyn.autodiff.mlp_by_hand import Elementwise, MlpGradients, mlp_gradients, mlp_gradients_by_index
 from gradyn.autodiff.neuron import Layer, Mlp, Neuron, descend, mlp, mlp_of
 from gradyn.autodiff.number import AbstractNumber
 from gradyn.autodiff.one_curve import curve, delta_rounding_bounds, deltas_by_hand, deltas_by_value, norm_bounds, preactivations
 from gradyn.autodiff.plain_words import in_plain_words
+from gradyn.autodiff.product_formula import ProductFormula, product_formula
 from gradyn.autodiff.products import hvp, jvp, vjp
 from gradyn.autodiff.rules import RULES
 from gradyn.autodiff.step_errors import errors_over_steps
@@ -48,6 +52,7 @@ __all__ = [
     "Diagnosis",
     "Dual",
     "Edge",
+    "Elementwise",
     "Explanation",
     "Exponent",
     "Expression",
@@ -58,14 +63,17 @@ __all__ = [
     "LogSumExp",
     "Mlp",
     "MlpCost",
+    "MlpGradients",
     "Neuron",
     "Node",
     "Operations",
+    "ProductFormula",
     "Relu",
     "StraightThroughSign",
     "TextbookRelu",
     "Trace",
     "TrackedIdentity",
+    "TwoLayer",
     "Value",
     "batch_loss",
     "chain_cost",
@@ -103,6 +111,9 @@ __all__ = [
     "micro_batch_gradients",
     "million_costs",
     "mlp",
+    "mlp_gradients",
+    "mlp_gradients_by_autograd",
+    "mlp_gradients_by_index",
     "mlp_of",
     "net_graph",
     "norm_bounds",
@@ -113,6 +124,7 @@ __all__ = [
     "passes_through",
     "plane",
     "preactivations",
+    "product_formula",
     "random_expression",
     "relu",
     "reverse_order",
@@ -126,6 +138,8 @@ __all__ = [
     "textbook_numbers",
     "topological",
     "train",
+    "two_layer",
+    "two_layer_by_autograd",
     "vjp",
     "wide_graph",
 ]
