@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradyn.autodiff.accumulation import micro_batch_gradients
 from gradyn.autodiff.beside_autograd import mlp_gradients_by_autograd, two_layer_by_autograd
 from gradyn.autodiff.by_hand import TwoLayer, two_layer
+from gradyn.autodiff.by_hand_tables import mlp_differences, product_differences, two_layer_table
 from gradyn.autodiff.chain import chain_cost, chain_product, chain_text, cheapest_order, forward_order, reverse_order
 from gradyn.autodiff.cost import MlpCost, Operations, operations, tanh_net, tanh_net_jvp
 from gradyn.autodiff.cost_tables import chain_orders, jacobian_costs, million_costs, pass_costs
@@ -111,6 +112,7 @@ __all__ = [
     "micro_batch_gradients",
     "million_costs",
     "mlp",
+    "mlp_differences",
     "mlp_gradients",
     "mlp_gradients_by_autograd",
     "mlp_gradients_by_index",
@@ -124,6 +126,7 @@ __all__ = [
     "passes_through",
     "plane",
     "preactivations",
+    "product_differences",
     "product_formula",
     "random_expression",
     "relu",
@@ -140,6 +143,7 @@ __all__ = [
     "train",
     "two_layer",
     "two_layer_by_autograd",
+    "two_layer_table",
     "vjp",
     "wide_graph",
 ]

@@ -7,6 +7,7 @@ Every figure is a function of frames: it draws what the folder has, says in one 
 and a caption beside the picture.
 """
 
+from gradyn.report.autodiff_by_hand import draw_by_hand
 from gradyn.report.autodiff_engine import draw_engine
 from gradyn.report.autodiff_functions import draw_functions
 from gradyn.report.autodiff_graph import draw_computation_graph
@@ -16,6 +17,8 @@ from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.experiment import Claim, Experiment, at_scale, claims_table, described, experiments, main, seed_claim
 from gradyn.report.figure import Drawn
+from gradyn.report.float_limits import draw as draw_float_limits
+from gradyn.report.float_limits import initial_layers, last_power, reached
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.graph_figure import graph_figure
 from gradyn.report.graph_tables import graph_from, graph_tables
@@ -50,8 +53,10 @@ __all__ = [
     "cure_table",
     "described",
     "draw",
+    "draw_by_hand",
     "draw_computation_graph",
     "draw_engine",
+    "draw_float_limits",
     "draw_functions",
     "draw_inside",
     "draw_jacobians",
@@ -62,11 +67,14 @@ __all__ = [
     "graph_figure",
     "graph_from",
     "graph_tables",
+    "initial_layers",
     "interval",
     "kept",
+    "last_power",
     "main",
     "measure_once",
     "rates",
+    "reached",
     "read",
     "reproduce",
     "seed_claim",
