@@ -27,9 +27,9 @@ def draw_by_hand(frames: Frames, page: Page) -> list[Drawn]:
         f"Third: one sample, {settings['product_depth']} matrices of width {settings['product_width']}. Weights N(0, 1/fan_in), float64."
     )
     foot = (
-        "First: L = ½ (z2 − y)² of a two-layer ReLU net, one sample; the unit that is off (z1 < 0) gets no gradient. Second: largest difference over largest "
-        "number of a gradient, the worst of all draws and layers; what is equal to the last bit stands at the left edge; dashed: the tolerance. Third: norm of dL/dz_l as the product written out, "
-        "dL/dz_L W_L D_{L−1} … W_{l+1} D_l; dashed: product of the factors' norms."
+        "First: L = ½ (z2 − y)² of a two-layer ReLU net, one sample; the unit that is off (z1 < 0) gets no gradient. Second: largest difference over "
+        "largest number of a gradient, the worst of all draws and layers; what is equal to the last bit stands at the left edge; dashed: the tolerance. "
+        "Third: norm of dL/dz_l as the product written out, dL/dz_L W_L D_{L−1} … W_{l+1} D_l; dashed: product of the factors' norms."
     )
     rows, columns = (3, 1) if page.is_narrow else (1, 3)
     left, gap = (0.72, (0.6, 0.62)) if page.is_narrow else (0.12, (0.78, 0.3))
