@@ -44,8 +44,8 @@ trainable: setup ## which depth trains, under which cure, at which learning rate
 	$(PY) -m gradyn sweep experiment=trainable_depth
 	$(PY) -m gradyn figures results/trainable_depth
 
-reproduce: setup ## every experiment and its claims; writes the scoreboard
-	$(PY) -m gradyn reproduce --scoreboard results/reference
+reproduce: setup ## every experiment and its claims; writes the scoreboard (ID='autodiff_*' some, SCALE=smoke small)
+	$(PY) -m gradyn reproduce --scoreboard results/reference $(if $(ID),--only '$(ID)') $(if $(SCALE),--scale $(SCALE))
 
 figures: setup ## draw again from Parquet alone (FOLDER=results/...)
 	$(PY) -m gradyn figures "$(FOLDER)"

@@ -39,6 +39,8 @@ _CUT_WINDOW = 64
 _PRODUCT_WINDOW = 48
 # Factors in [2**-16, 2**16] leave a rescaled mantissa far within the range.
 _FACTOR_WINDOW = 16
+# The squares of norms in [2**-450, 2**450] are normal numbers of float64, and so are those of every element that counts.
+_SQUARED = 450
 # Parameters of at most this many numbers are measured together, one call for all of a size.
 _FEW = 1024
 # Largest power of two by which a number near 1 is multiplied at once.
@@ -85,7 +87,7 @@ class Scaled:
         return Scaled(mantissa, exponent_R)
 
     @property
-    def may_be_cut_R(self) -> NDArray[np.bool_]:
+    def may_be_cut(self) -> NDArray[np.bool_]:
         """Runs of so small a norm that elements which count may have been lost below the smallest normal number."""
         norm_R = torch.linalg.vector_norm(self.mantissa.reshape(len(self.mantissa), -1), dim=1).cpu().numpy()
         return np.asarray(norm_R < 2.0**-_CUT_WINDOW)
@@ -169,12 +171,24 @@ def _is_lost(product: Tensor) -> NDArray[np.bool_]:
 
 def l2(t: Tensor) -> Tensor:
     """Euclidean norm of each run, [R], summed in float64."""
-    return torch.linalg.vector_norm(t.reshape(len(t), -1), dim=1, dtype=torch.float64)
+    return _rows_l2(t.reshape(len(t), -1))
+
+
+def _rows_l2(t: Tensor) -> Tensor:
+    """Euclidean norm along the last axis, in float64; where float64's own squares under- or overflow, of what is near 1."""
+    norm = torch.linalg.vector_norm(t, dim=-1, dtype=torch.float64)
+    if t.dtype != torch.float64:
+        return norm
+    is_off = (norm < 2.0**-_SQUARED) | (norm > 2.0**_SQUARED)
+    if not bool(is_off.any()):
+        return norm
+    largest = t.abs().amax(-1, keepdim=True)
+    unit = torch.where((largest > 0) & torch.isfinite(largest), largest, 1.0)
+    return torch.where(is_off, torch.linalg.vector_norm(t / unit, dim=-1) * unit.squeeze(-1), norm)
 
 
 def log2_l2(tensors: Sequence[Scaled]) -> Floats:
     """log2 of the Euclidean norm of each of P tensors and run, [R, P]; -inf for an exact zero. Reads from the device."""
-    # Squares of float32 mantissas neither under- nor overflow in float64; float64's are near 1 by construction.
     norm_RP = torch.empty(len(tensors[0].mantissa), len(tensors), dtype=torch.float64, device=tensors[0].mantissa.device)
     together: dict[int, list[int]] = {}
     for place, tensor in enumerate(tensors):
@@ -185,7 +199,7 @@ def log2_l2(tensors: Sequence[Scaled]) -> Floats:
             norm_RP[:, place] = l2(tensor.mantissa)
     for size, places in together.items():
         stacked = torch.stack([tensors[place].mantissa.reshape(-1, size) for place in places], 1)
-        norm_RP[:, places] = torch.linalg.vector_norm(stacked, dim=2, dtype=torch.float64)
+        norm_RP[:, places] = _rows_l2(stacked)
     return log2(norm_RP.cpu().numpy()) + np.stack([tensor.exponent for tensor in tensors], 1)
 
 

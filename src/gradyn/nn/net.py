@@ -174,7 +174,7 @@ class Net:
             delta = self._to_preactivation(layer, parameters, done, at_output, gradients, tracked)
             if tracked:
                 settled = delta.rescaled()
-                if settled is not delta and (is_cut_R := delta.may_be_cut_R).any():
+                if settled is not delta and (is_cut_R := delta.may_be_cut).any():
                     # phi' of 1e-35, say: taken again from a cotangent near 1.
                     settled = self._to_preactivation(layer, parameters, done, at_output.near_one(is_cut_R), gradients, tracked).rescaled()
                 delta = settled

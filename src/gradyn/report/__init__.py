@@ -17,6 +17,8 @@ from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.experiment import Claim, Experiment, at_scale, claims_table, described, experiments, main, seed_claim
 from gradyn.report.figure import Drawn
+from gradyn.report.float_limits import draw as draw_float_limits
+from gradyn.report.float_limits import initial_layers, last_power, reached, read_as_zero
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.graph_figure import graph_figure
 from gradyn.report.graph_tables import graph_from, graph_tables
@@ -54,6 +56,7 @@ __all__ = [
     "draw_by_hand",
     "draw_computation_graph",
     "draw_engine",
+    "draw_float_limits",
     "draw_functions",
     "draw_inside",
     "draw_jacobians",
@@ -64,12 +67,16 @@ __all__ = [
     "graph_figure",
     "graph_from",
     "graph_tables",
+    "initial_layers",
     "interval",
     "kept",
+    "last_power",
     "main",
     "measure_once",
     "rates",
+    "reached",
     "read",
+    "read_as_zero",
     "reproduce",
     "seed_claim",
     "sentences",

@@ -199,7 +199,7 @@ def _key(measure: Measure, settings: Mapping[str, Any]) -> str:
     """Hash of all that the numbers depend on: settings, the script, gradyn.autodiff, and the harness by its version."""
     script = inspect.getsourcefile(measure)
     sources = [Path(script)] if script else []
-    sources += sorted(path for place in gradyn.autodiff.__path__ for path in Path(place).glob("*.py"))
+    sources += sorted(path for place in gradyn.autodiff.__path__ for path in Path(place).rglob("*.py"))
     found = hashlib.sha256(json.dumps([ENGINE_VERSION, settings], sort_keys=True).encode())
     for path in sources:
         found.update(b"\0" + path.name.encode() + b"\0" + path.read_bytes())
