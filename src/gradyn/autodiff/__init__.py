@@ -29,6 +29,8 @@ from gradyn.autodiff.mistakes import MISTAKES, custom
 from gradyn.autodiff.mlp_by_hand import Elementwise, MlpGradients, mlp_gradients, mlp_gradients_by_index
 from gradyn.autodiff.neuron import Layer, Mlp, Neuron, descend, mlp, mlp_of
 from gradyn.autodiff.number import AbstractNumber
+from gradyn.autodiff.numeric import best_central_step, best_forward_step, central_difference, complex_step, forward_difference
+from gradyn.autodiff.numeric_tables import AUTOMATIC_BOUND, difference_errors, fit_windows, fitted_slope, method_table, optimal_steps, swell
 from gradyn.autodiff.one_curve import curve, delta_rounding_bounds, deltas_by_hand, deltas_by_value, norm_bounds, preactivations
 from gradyn.autodiff.plain_words import in_plain_words
 from gradyn.autodiff.product_formula import ProductFormula, product_formula
@@ -38,10 +40,12 @@ from gradyn.autodiff.step_errors import errors_over_steps
 from gradyn.autodiff.subgradients import PLACES, RELUS, TextbookRelu, subgradients
 from gradyn.autodiff.surrogates import Exponent, GradientReversal, StraightThroughSign, TrackedIdentity
 from gradyn.autodiff.swing import micro_batch_errors, swing, textbook_numbers
+from gradyn.autodiff.symbolic import Size, exact_derivatives, expression_sizes, logistic, logistic_dual, nested_product, symbolic_derivative
 from gradyn.autodiff.training import batch_loss, outputs, plane, train
 from gradyn.autodiff.value import Value
 
 __all__ = [
+    "AUTOMATIC_BOUND",
     "CAUSES",
     "EXPLANATIONS",
     "MISTAKES",
@@ -70,6 +74,7 @@ __all__ = [
     "Operations",
     "ProductFormula",
     "Relu",
+    "Size",
     "StraightThroughSign",
     "TextbookRelu",
     "Trace",
@@ -77,12 +82,16 @@ __all__ = [
     "TwoLayer",
     "Value",
     "batch_loss",
+    "best_central_step",
+    "best_forward_step",
+    "central_difference",
     "chain_cost",
     "chain_error",
     "chain_orders",
     "chain_product",
     "chain_text",
     "cheapest_order",
+    "complex_step",
     "curve",
     "custom",
     "deep_graph",
@@ -90,13 +99,19 @@ __all__ = [
     "deltas_by_hand",
     "deltas_by_value",
     "descend",
+    "difference_errors",
     "disagreement",
     "dynamic_graph",
     "errors_over_steps",
+    "exact_derivatives",
     "explain",
     "explain_gradcheck",
     "explains",
+    "expression_sizes",
     "faults",
+    "fit_windows",
+    "fitted_slope",
+    "forward_difference",
     "forward_name",
     "forward_order",
     "grad",
@@ -108,6 +123,9 @@ __all__ = [
     "jvp",
     "layer_graph",
     "log_sum_exp",
+    "logistic",
+    "logistic_dual",
+    "method_table",
     "micro_batch_errors",
     "micro_batch_gradients",
     "million_costs",
@@ -117,10 +135,12 @@ __all__ = [
     "mlp_gradients_by_autograd",
     "mlp_gradients_by_index",
     "mlp_of",
+    "nested_product",
     "net_graph",
     "norm_bounds",
     "number_text",
     "operations",
+    "optimal_steps",
     "outputs",
     "pass_costs",
     "passes_through",
@@ -134,7 +154,9 @@ __all__ = [
     "rounding_bounds",
     "shape_text",
     "subgradients",
+    "swell",
     "swing",
+    "symbolic_derivative",
     "tanh_net",
     "tanh_net_jvp",
     "textbook_graph",
