@@ -59,7 +59,7 @@ def pass_costs(depth: int, width: int, batch: int, rng: np.random.Generator) -> 
     seed = torch.ones_like(x)
     three = "2, without the product with the weights' zero tangent"
     rows = [
-        ("forward and backward, all weights", lambda: tanh_net(leaves, x).sum().backward(), 3 - 1 / depth, "3"),
+        ("forward and backward, all weights", lambda: tanh_net(leaves, x).sum().backward(), (3 * depth - 1) / depth, "3"),
         ("the same with the gradient of the input", lambda: tanh_net(leaves, x.clone().requires_grad_()).sum().backward(), 3.0, ""),
         ("gradient of the input alone", lambda: vjp(lambda x: tanh_net(weights, x), x, seed), 2.0, ""),
         ("one jvp by hand", lambda: tanh_net_jvp(weights, x, seed), 2.0, ""),

@@ -13,6 +13,7 @@ from gradyn.report.autodiff_functions import draw_functions
 from gradyn.report.autodiff_graph import draw_computation_graph
 from gradyn.report.autodiff_inside import draw_inside
 from gradyn.report.autodiff_jacobians import crossover, draw_jacobians
+from gradyn.report.autodiff_numeric import draw_numeric
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.experiment import Claim, Experiment, at_scale, claims_table, described, experiments, main, seed_claim
@@ -60,6 +61,7 @@ __all__ = [
     "draw_functions",
     "draw_inside",
     "draw_jacobians",
+    "draw_numeric",
     "draw_one_curve",
     "drawn",
     "experiments",
