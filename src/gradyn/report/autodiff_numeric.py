@@ -107,7 +107,7 @@ def _table(frames: Frames, page: Page) -> Drawn:
     methods = frames.tables["methods"]
     claim = "Automatic differentiation is as exact as the formula and no larger than a difference."
     setting = f"The derivative of l_4 at x = {frames.settings['x']:g}, float64."
-    foot = "Evaluations for the gradient of n inputs. Operations for one derivative of l_4, those of the function included, by count."
+    foot = "Evaluations for the gradient of n inputs. Operations for one derivative of l_4, by count; all but the symbolic way compute l_4 with it."
     figure, axes = page.sheet(1, 1, height=0.19 * (len(methods) + 1), title=claim, setting=setting, foot=foot, bottom=0.08, left=0.14)
     ax = axes[0, 0]
     ax.set_axis_off()
