@@ -88,8 +88,16 @@ def test_tracked_float16_sees_what_plain_float16_has_lost() -> None:
 
 @pytest.mark.parametrize(
     ("dtype", "way", "last"),
-    [("float16", "plain", 12), ("bfloat16", "plain", 66), ("float32", "plain", 74), ("float64", "plain", 537)]
-    + [("float16", "flushed", 12), ("bfloat16", "flushed", 63), ("float32", "flushed", 63), ("float64", "flushed", 511)],
+    [
+        ("float16", "plain", 12),
+        ("bfloat16", "plain", 66),
+        ("float32", "plain", 74),
+        ("float64", "plain", 537),
+        ("float16", "flushed", 12),
+        ("bfloat16", "flushed", 63),
+        ("float32", "flushed", 63),
+        ("float64", "flushed", 511),
+    ],
 )
 def test_a_quarter_to_the_l_is_last_seen_where_ieee_754_says(dtype: str, way: str, last: int) -> None:
     data = Gaussian(samples=1, features=1, classes=1, labels=False)
