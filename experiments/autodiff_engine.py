@@ -17,7 +17,7 @@ from sklearn.datasets import make_moons
 
 from gradyn.autodiff import FiftyLines, Value, chain_error, disagreement, faults, mlp, outputs, passes_through, plane, random_expression, train
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, draw_engine, main
+from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Rival, draw_engine, main
 
 SOURCE = Source("Pedregosa et al.", 2011, "Scikit-learn: machine learning in Python")
 
@@ -55,7 +55,7 @@ def claims(frames: Frames) -> list[Claim]:
         Claim("held-out accuracy on two moons", float(right.mean()), 0.95, error, f"binomial, {len(right)} points", "above"),
         Claim("on random expressions engine and torch differ by less than roundings allow", worst["apart"], 1.0, 0.0, exact, "below"),
         Claim("the deepest chain's gradient errs by less than a rounding an operation", worst["chain"], 1.0, 0.0, exact, "below"),
-        Claim("two backward passes leave twice the gradient", float(frames.tables["twice"]["value"].max()), 2.0, 0.0, "a count", rival="length + 1"),
+        Claim("two backward passes leave twice the gradient", float(frames.tables["twice"]["value"].max()), 2.0, 0.0, "a count", rival=Rival("length + 1")),
     ]
 
 

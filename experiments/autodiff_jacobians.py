@@ -16,7 +16,7 @@ import pandas as pd
 
 from gradyn.autodiff import chain_orders, jacobian_costs, million_costs, pass_costs
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, crossover, draw_jacobians, main
+from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Rival, crossover, draw_jacobians, main
 
 SOURCE = Source("Baydin et al.", 2018, "Automatic differentiation in machine learning: a survey", arxiv="1502.05767")
 
@@ -45,10 +45,11 @@ def claims(frames: Frames) -> list[Claim]:
     backward = million.loc["gradient", "operations"] / million.loc["forward", "operations"] - 1
     # At the crossover n = (m + 1) / 2, so log2(n / m) = -1 + 1 / (m ln 2) and less: m is near the root of the product of both.
     meeting, near = crossover(table, "columns_derived"), 1 / (np.log(2) * frames.settings["product"] ** 0.5)
+    rows = zip(passes.iterrows(), [Rival(text, float(text[0])) if text else None for text in passes["rival"]], strict=True)
     return [
-        *(Claim(f"{row['pass']}, in forwards", row["counted"], row["derived"], 0.0, exact, rival=row["rival"] or None) for _, row in passes.iterrows()),
+        *(Claim(f"{row['pass']}, in forwards", row["counted"], row["derived"], 0.0, exact, rival=other) for (_, row), other in rows),
         Claim("operations by which a Jacobian differs from (1 + m) F by rows, (1 + n) F by columns", apart, 0.0, 0.0, exact),
-        Claim("log2 n/m where columns that each run forward cost as much as rows", meeting, -1.0, near, "1 / (m ln 2)", rival="0, which ignores it"),
+        Claim("log2 n/m where columns that each run forward cost as much as rows", meeting, -1.0, near, "1 / (m ln 2)", rival=Rival("its limit", 0.0)),
         Claim("the same where columns share one forward pass", crossover(table, "columns_by_hand_counted"), 0.0, 0.0, exact),
         Claim("one backward pass of the largest net, in forwards, all operations", backward, 5.0, 0.0, exact, "below"),
         Claim("gradients that one jvp of it costs", million.loc["one jvp", "derived"] / million.loc["gradient", "derived"], 1.0, 0.0, exact),

@@ -16,7 +16,7 @@ import pandas as pd
 
 from gradyn.autodiff import AUTOMATIC_BOUND, difference_errors, fit_windows, fitted_slope, method_table, optimal_steps, swell
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, draw_numeric, main
+from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Rival, draw_numeric, main
 
 SOURCE = Source("Baydin et al.", 2018, "Automatic differentiation in machine learning: a survey", arxiv="1502.05767")
 # sympy's count of the derivative as the rules leave it, for l_2, ..., l_6: what the claim is held against.
@@ -47,7 +47,7 @@ def claims(frames: Frames) -> list[Claim]:
     mixed, noise = "scatter, and a third of what other terms do in the window", "evaluations off by eps |f| within a factor 16"
     arms = [Claim(f"{r.method}, {r.side}: slope", r.slope, r.power, r.mixing / 3 + r.scatter, mixed) for r in fits.itertuples()]
     coefficients = [(r.method, r.found, r.coefficient) for r in fits.itertuples() if r.power > 0]
-    best = [(r.method, r.log10_h, r.predicted, math.log10(16) / 3 / power, f"{r.rival:.2f}: eps alone") for power, r in enumerate(optima.itertuples(), 2)]
+    best = [(r.method, r.log10_h, r.predicted, math.log10(16) / 3 / power, Rival("eps alone", r.rival)) for power, r in enumerate(optima.itertuples(), 2)]
     return [
         *arms,
         *(Claim(f"{name}: coefficient of truncation", is_, said, said / 100, "next order and rounding, 3 %") for name, is_, said in coefficients),

@@ -14,7 +14,7 @@ import sys
 import pandas as pd
 
 from gradyn.core import Source
-from gradyn.report import STANDARD, Claim, Drawn, Experiment, Frames, Page, drawn, main, rates, seed_claim
+from gradyn.report import STANDARD, Claim, Drawn, Experiment, Frames, Page, Rival, drawn, main, rates, seed_claim
 
 SOURCE = Source("Yang et al.", 2019, "A mean field theory of batch normalization", arxiv="1902.08129", where="theorem 8")
 
@@ -41,7 +41,7 @@ def claims(frames: Frames) -> list[Claim]:
         seed_claim("another gains more than 15", spans(span.idxmax()), 15, "above"),
         seed_claim("one stays within a decade", spans(span.abs().idxmin()).abs(), 1, "below"),
         seed_claim("orthogonal sigmoid nets lose at least log10 4 decades a layer", sigmoid, math.log10(0.25), "below"),
-        seed_claim("batch norm makes deep plain ReLU nets explode (wide limit: +0.085 decades a layer)", batch, 0.0, "above", "0: healthy"),
+        seed_claim("batch norm makes deep plain ReLU nets explode (wide limit: +0.085 decades a layer)", batch, 0.0, "above", Rival("0: healthy", 0.0)),
     ]
 
 

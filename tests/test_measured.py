@@ -19,7 +19,7 @@ from gradyn.report import experiment as script
 from hydra_plugins.gradyn.compose import plan
 
 SETTINGS = {"points": 3, "seed": 0}
-TWIN = Twin("made_up", False, SETTINGS, {"measure": {"points": 2}})
+TWIN = Twin("made_up", {}, [], SETTINGS, {"measure": {"points": 2}})
 ONLY_MEASURED = [name for name, experiment in experiments().items() if not module.twin(name).has_grid]
 
 
@@ -144,18 +144,34 @@ def test_the_small_scale_replaces_settings_and_the_command_line_comes_last() -> 
     assert TWIN.settings("smoke") == {"points": 2, "seed": 0}
     assert TWIN.settings("smoke", ["measure.points=7", "measure.seed=3"]) == {"points": 7, "seed": 3}
     assert SETTINGS == {"points": 3, "seed": 0}
-    grid = Twin("made_up", True, {}, {"depth": "2,16", "width": 8})
-    assert grid.overrides("full", ["depth=4"]) == ["depth=4"]
-    assert grid.overrides("smoke", ["depth=4", "norm=batch"]) == ["depth=4", "width=8", "norm=batch"]
+    grid = Twin("made_up", {"depth": "4,64"}, [], {}, {"depth": "2,16", "width": 8})
+    assert grid.grids("full", ["depth=4"]) == [["depth=4"]]
+    assert grid.grids("smoke", ["depth=4", "norm=batch"]) == [["exec.workers=1", "depth=4", "width=8", "norm=batch"]]
+
+
+def test_further_grids_go_into_the_same_folder_and_the_command_line_holds_for_all() -> None:
+    grid = Twin("made_up", {"depth": "4,64", "seed": "range(3)"}, [["depth=2", "norm=batch"], ["seed=7"]], {}, {"width": 8})
+    assert grid.grids("full") == [["seed=range(3)"], ["seed=range(3)", "depth=2", "norm=batch"], ["seed=7"]]
+    assert grid.grids("full", ["depth=8"]) == [["seed=range(3)", "depth=8"], ["seed=range(3)", "depth=8", "norm=batch"], ["seed=7", "depth=8"]]
+
+
+def test_fresh_seeds_are_as_many_and_none_of_the_twins() -> None:
+    grid = Twin("made_up", {"depth": "4,64", "seed": "range(40)"}, [["seed=3,5"], ["seed=range(10, 12)"]], {"seed": 1}, {"measure": {"seed": 2}})
+    assert [line[0] for line in grid.grids("full", fresh=2)] == ["seed=range(20000,20040)", "seed=20003,20005", "seed=range(20010,20012)"]
+    assert Twin("made_up", {"depth": "4"}, [], {}, {}).grids("full", fresh=1) == [["seed=10000"]], "the seed of configs/config.yaml is 0"
+    assert (grid.settings("full", fresh=3)["seed"], grid.settings("smoke", fresh=3)["seed"]) == (30_001, 30_002)
+    assert grid.grids("full", ["seed=4"], fresh=2)[0] == ["seed=4"], "a seed that is asked for stays"
+    with pytest.raises(ConfigError, match=r"seed must be range\(n\), range\(a, b\) or whole numbers, where fresh seeds are asked for; got 'choice\(1,2\)'"):
+        Twin("made_up", {"seed": "choice(1,2)"}, [], {}, {}).grids("full", fresh=1)
 
 
 def test_a_setting_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"measure.poins must be a setting of made_up \(points, seed\); got 7. Did you mean measure.points\?"):
         TWIN.settings("full", ["measure.poins=7"])
     with pytest.raises(ConfigError, match=r"measure.pints must be a setting"):
-        Twin("made_up", False, SETTINGS, {"measure": {"pints": 2}}).settings("smoke")
+        Twin("made_up", {}, [], SETTINGS, {"measure": {"pints": 2}}).settings("smoke")
     with pytest.raises(ConfigError, match=r"depth must be a setting of the measurement; got 'depth=2'. made_up sweeps nothing"):
-        TWIN.overrides("full", ["depth=2"])
+        TWIN.grids("full", ["depth=2"])
     with pytest.raises(ConfigError, match=r"experiment must have a YAML twin; got 'nowhere'"):
         module.twin("nowhere")
 

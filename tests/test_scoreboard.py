@@ -7,7 +7,7 @@ import pytest
 
 from gradyn.cli import main
 from gradyn.core import ConfigError
-from gradyn.report import Claim, Experiment, chosen, described, experiments, reproduce
+from gradyn.report import Claim, Experiment, Frames, chosen, described, experiments, reproduce
 from gradyn.report import scoreboard as board_of
 
 
@@ -55,7 +55,7 @@ def two(monkeypatch):
     experiments_source = experiments()["quick"].source
     found = {name: make(name) for name in numbers}
     monkeypatch.setattr(board_of, "experiments", lambda: found)
-    monkeypatch.setattr(board_of, "read", lambda folder: None)
+    monkeypatch.setattr(board_of, "read", lambda folder: Frames(folder.name, pd.DataFrame(), pd.DataFrame(), pd.DataFrame()))
     return numbers
 
 

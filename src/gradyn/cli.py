@@ -107,6 +107,7 @@ def _reproduce(words: list[str]) -> int:
     parser = _Parser(prog="gradyn reproduce", description="Run and draw every experiment, judge its claims, write the scoreboard. A failed claim exits with 1.")
     parser.add_argument("--only", metavar="NAME", action="append", help="this experiment, or those of a pattern ('autodiff_*'); may be given several times")
     parser.add_argument("--scale", default="full", choices=("full", "smoke"), help="smoke: everything small, with its scoreboard in RESULTS/smoke (full)")
+    parser.add_argument("--fresh", metavar="K", type=int, default=0, help="other seeds than the YAML's, all in RESULTS/fresh/K (0)")
     parser.add_argument("--list", action="store_true", help="only list the experiments, what they claim and cost")
     parser.add_argument("--judge", action="store_true", help="run nothing: judge what is in the results")
     parser.add_argument("--results", metavar="FOLDER", default="results", help="folder of the experiments' folders (results)")
@@ -120,8 +121,9 @@ def _reproduce(words: list[str]) -> int:
             print(f"{name}\n  {claim}\n  {cost}")
         return 0
     results, scoreboard = Path(given.results), Path(given.scoreboard)
-    code = reproduce(results, scoreboard, only=given.only, is_run=not given.judge, scale=given.scale)
-    print((board_folder(at_scale(results, given.scale), scoreboard, given.scale) / "scoreboard.md").read_text(encoding="utf-8"))
+    code = reproduce(results, scoreboard, only=given.only, is_run=not given.judge, scale=given.scale, fresh=given.fresh)
+    board = board_folder(at_scale(results, given.scale, given.fresh), scoreboard, given.scale, given.fresh)
+    print((board / "scoreboard.md").read_text(encoding="utf-8"))
     return code
 
 

@@ -15,8 +15,9 @@ from gradyn.report.autodiff_inside import draw_inside
 from gradyn.report.autodiff_jacobians import crossover, draw_jacobians
 from gradyn.report.autodiff_numeric import draw_numeric
 from gradyn.report.autodiff_one_curve import draw_one_curve
+from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
-from gradyn.report.experiment import Claim, Experiment, at_scale, claims_table, described, experiments, main, seed_claim
+from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments, main
 from gradyn.report.figure import Drawn
 from gradyn.report.float_limits import draw as draw_float_limits
 from gradyn.report.float_limits import initial_layers, last_power, reached, read_as_zero
@@ -24,6 +25,7 @@ from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.graph_figure import graph_figure
 from gradyn.report.graph_tables import graph_from, graph_tables
 from gradyn.report.measured import Twin, kept, measure_once, twin
+from gradyn.report.overlay import Curve, Panel, overlay
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
 from gradyn.report.scoreboard import board_folder, chosen, reproduce
 from gradyn.report.sentences import sentences
@@ -33,16 +35,21 @@ from gradyn.report.write import FIGURES, STANDARD, draw, drawn, figures
 
 __all__ = [
     "FIGURES",
+    "MOST_CLAIMS",
     "RATE_COLUMNS",
     "STANDARD",
     "TRAINED",
+    "Z_LIMIT",
     "Claim",
     "Cure",
+    "Curve",
     "Drawn",
     "Experiment",
     "Frames",
     "MissingError",
     "Page",
+    "Panel",
+    "Rival",
     "Twin",
     "at_scale",
     "best_rates",
@@ -75,6 +82,7 @@ __all__ = [
     "last_power",
     "main",
     "measure_once",
+    "overlay",
     "rates",
     "reached",
     "read",

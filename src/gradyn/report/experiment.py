@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib.util
-import math
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -15,64 +14,11 @@ from pathlib import Path
 import pandas as pd
 
 from gradyn.core import Source, packaged
+from gradyn.report.claims import Claim
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames, read
 from gradyn.report.measured import SCALES, Measure, measure_once, twin
-from gradyn.report.rates import interval
 from gradyn.report.style import WIDTHS, Page
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A sentence with a number that can prove it wrong.
-
-    Args:
-        text: what is claimed, in words.
-        measured: the number; nan where the folder lacks the runs.
-        predicted: what the sentence says it is, or its limit.
-        standard_error: of `measured`; nan where it can't be known, 0 where the number is exact (a count, or no rounding step):
-            then nothing but `predicted` itself holds.
-        derivation: where the standard error comes from.
-        side: `below` or `above` where `predicted` is a limit, `equal` where it is a value.
-        rival: another formula that the measurement rejects, where there is one.
-    """
-
-    text: str
-    measured: float
-    predicted: float
-    standard_error: float
-    derivation: str
-    side: str = "equal"
-    rival: str | None = None
-
-    @property
-    def z(self) -> float:
-        """(measured - predicted) / standard error; nan where one of them is.
-
-        Where the number is exact, 0 or infinite for a value and nan for a limit: how far below it lies is no matter of chance.
-        """
-        off = self.measured - self.predicted
-        if self.standard_error == 0 and not math.isnan(off):
-            return math.nan if self.side != "equal" else math.copysign(math.inf, off) if off else 0.0
-        return off / self.standard_error if self.standard_error else math.nan
-
-    @property
-    def verdict(self) -> str:
-        """holds, fails or not tested; a limit is judged by the number itself, a value by |z| < 3 (one false alarm in 370)."""
-        if pd.isna(self.measured):
-            return "not tested"
-        if self.side == "below":
-            return "holds" if self.measured < self.predicted else "fails"
-        if self.side == "above":
-            return "holds" if self.measured > self.predicted else "fails"
-        return "not tested" if pd.isna(self.z) else "holds" if abs(self.z) < 3 else "fails"
-
-
-def seed_claim(text: str, values: pd.Series, predicted: float, side: str = "equal", rival: str | None = None) -> Claim:
-    """A claim about a mean over seeds, with its standard error from their scatter."""
-    found = interval(values.to_numpy(dtype=float))
-    error = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
-    return Claim(text, found.mean, predicted, error, f"scatter of {found.count} seeds over the root of their number", side, rival)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +69,14 @@ def claims_table(experiment: Experiment, frames: Frames) -> pd.DataFrame:
             "predicted": claim.predicted,
             "side": claim.side,
             "standard_error": claim.standard_error,
+            "degrees": claim.degrees,
             "derivation": claim.derivation,
             "z": claim.z,
-            "rival": claim.rival or "",
+            "p": claim.p,
+            "detectable": claim.detectable,
+            "rival": claim.rival.formula if claim.rival else "",
+            "rival_predicted": claim.rival.predicted if claim.rival else float("nan"),
+            "rival_z": claim.rival_z,
             "source": str(experiment.source),
         }
         for claim in experiment.claims(frames)
@@ -140,12 +91,15 @@ def described(name: str) -> tuple[str, str]:
     return (lines or [""])[0], (cost or [""])[0]
 
 
-def at_scale(results: str | Path, scale: str) -> Path:
-    """The folder of folders of a scale: small results never mix with the others."""
-    return Path(results) / "smoke" if scale == "smoke" else Path(results)
+def at_scale(results: str | Path, scale: str, fresh: int = 0) -> Path:
+    """The folder of folders of a scale and of other seeds: their results never mix with the others."""
+    folder = Path(results) / "smoke" if scale == "smoke" else Path(results)
+    return folder / "fresh" / str(fresh) if fresh else folder
 
 
-def carry_out(experiment: Experiment, results: Path, scale: str = "full", overrides: Sequence[str] = (), *, is_drawn: bool = True) -> tuple[int, bool]:
+def carry_out(
+    experiment: Experiment, results: Path, scale: str = "full", overrides: Sequence[str] = (), *, is_drawn: bool = True, fresh: int = 0
+) -> tuple[int, bool]:
     """Sweep and measure what the folder of an experiment does not have yet.
 
     Args:
@@ -154,6 +108,7 @@ def carry_out(experiment: Experiment, results: Path, scale: str = "full", overri
         scale: full, or smoke: what the YAML twin replaces for a run of seconds.
         overrides: of the grid (`depth=2,4`) and of the measurement (`measure.points=9`).
         is_drawn: whether a sweep draws while it runs and at its end.
+        fresh: which other seeds; 0 for those of the YAML twin.
 
     Returns:
         Exit code of the sweep, 0 where there is none; and whether anything was measured anew (a sweep can't tell: True).
@@ -162,11 +117,12 @@ def carry_out(experiment: Experiment, results: Path, scale: str = "full", overri
         ConfigError: an override of something that the experiment does not have.
     """
     said = twin(experiment.name)
-    grid, settings = said.overrides(scale, overrides), said.settings(scale, overrides)
+    grids, settings = said.grids(scale, overrides, fresh), said.settings(scale, overrides, fresh)
     code = 0
-    if said.has_grid:
-        words = [f"experiment={experiment.name}", f"results={results}", *([] if is_drawn else ["exec.figures=false"]), *grid]
-        code = subprocess.run([sys.executable, "-m", "gradyn", "sweep", *words], check=False).returncode
+    for number, grid in enumerate(grids, 1):
+        # Drawn once, when the last grid is there.
+        words = [f"experiment={experiment.name}", f"results={results}", *([] if is_drawn and number == len(grids) else ["exec.figures=false"]), *grid]
+        code = max(code, subprocess.run([sys.executable, "-m", "gradyn", "sweep", *words], check=False).returncode)
     is_new = measure_once(experiment.measure, results / experiment.name, settings) if experiment.measure is not None else True
     return code, is_new
 
@@ -182,14 +138,15 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=f"{experiment.name}: draws its figures from Parquet alone.")
     parser.add_argument("--run", action="store_true", help="sweep and measure first; what is there is not computed again")
     parser.add_argument("--scale", default="full", choices=SCALES, help="smoke: the small scale, in a folder of its own, results/smoke (full)")
+    parser.add_argument("--fresh", type=int, default=0, metavar="K", help="other seeds than the YAML's, in a folder of their own, results/fresh/K (0)")
     parser.add_argument("--results", default="results", help="folder of folders (results)")
     parser.add_argument("--format", default="png,pdf,svg", help="formats, with commas between them (png,pdf,svg)")
     parser.add_argument("--width", default="full", choices=list(WIDTHS), help="printed width")
     parser.add_argument("overrides", nargs="*", help="with --run: narrow or widen the grid (depth=2,4), change the measurement (measure.points=9)")
     given = parser.parse_args(arguments)
-    results = at_scale(given.results, given.scale)
+    results = at_scale(given.results, given.scale, given.fresh)
     if given.run:
-        code, _ = carry_out(experiment, results, given.scale, given.overrides, is_drawn=False)
+        code, _ = carry_out(experiment, results, given.scale, given.overrides, is_drawn=False, fresh=given.fresh)
         if code:
             return code
     folder = results / experiment.name

@@ -60,6 +60,12 @@ class Frames:
         """`1,020 of 4,320 runs.` while some are missing, else empty."""
         return f"{len(self.runs):,} of {self.planned:,} runs." if self.planned is not None and len(self.runs) < self.planned else ""
 
+    @property
+    def seconds(self) -> float:
+        """What the runs and the measurement took, in seconds of one core; nan where it isn't known."""
+        runs = float(self.runs["wall_s"].sum()) if "wall_s" in self.runs else 0.0
+        return runs + float(self.made.get("seconds", 0.0 if len(self.runs) else math.nan))
+
     @cached_property
     def initial(self) -> pd.DataFrame:
         """The rows of `layers` at each run's first step (initialization), in order of run and layer."""

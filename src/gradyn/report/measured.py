@@ -36,6 +36,8 @@ SCALES = ("full", "smoke")
 _FOLDER, _METADATA = "measured", b"gradyn"
 # The key of the twin, and the group of its settings on the command line.
 _MEASURE = "measure"
+# Fresh seeds begin at this times their number: further apart than any experiment has seeds.
+_FRESH = 10_000
 
 
 @dataclass(frozen=True)
@@ -44,23 +46,50 @@ class Twin:
 
     Args:
         name: of the experiment.
-        has_grid: whether it sweeps.
+        params: axes of its first grid, key -> text as on the command line; empty where nothing is swept.
+        further: overrides of each further grid, which goes into the same folder.
         measure: every number that the measurement depends on; empty where nothing but a sweep is measured.
         smoke: what the small scale replaces: key -> text as on the command line, and under `measure` the settings.
     """
 
     name: str
-    has_grid: bool
+    params: Mapping[str, Any]
+    further: Sequence[Sequence[str]]
     measure: Mapping[str, Any]
     smoke: Mapping[str, Any]
 
-    def overrides(self, scale: str, given: Sequence[str] = ()) -> list[str]:
-        """Overrides of the sweep: those of the scale, replaced by those given for the same key; `measure.x=...` is none.
+    @property
+    def has_grid(self) -> bool:
+        """Whether it sweeps."""
+        return bool(self.params)
+
+    def grids(self, scale: str, given: Sequence[str] = (), fresh: int = 0) -> list[list[str]]:
+        """Overrides of each sweep: the twin's, replaced by the scale's, by fresh seeds, and by those given for the same key.
+
+        Args:
+            scale: full or smoke.
+            given: on the command line; `measure.x=...` is none of them.
+            fresh: which other seeds; 0 for those of the twin.
 
         Raises:
             ConfigError: an override was given, and there is no sweep.
         """
-        chosen = {str(key): f"{key}={value}" for key, value in self.smoke.items() if key != _MEASURE} if scale == "smoke" else {}
+        asked = self._asked(scale, given)
+        grids = []
+        for own in [[], *self.further] if self.has_grid else []:
+            chosen = {"seed": f"seed={self.params['seed']}"} if "seed" in self.params else {}
+            chosen |= {line.partition("=")[0]: line for line in own}
+            chosen |= {line.partition("=")[0]: line for line in asked}
+            if fresh and "seed" not in {line.partition("=")[0] for line in given}:
+                chosen["seed"] = f"seed={_other_seeds(chosen.get('seed', 'seed=0').removeprefix('seed='), fresh)}"
+            grids.append(list(chosen.values()))
+        return grids
+
+    def _asked(self, scale: str, given: Sequence[str]) -> list[str]:
+        """Overrides of every sweep: those of the scale, replaced by those given for the same key."""
+        # The small scale fits one process: starting workers would take longer than its runs.
+        chosen = {"exec.workers": "exec.workers=1"} if scale == "smoke" and self.has_grid else {}
+        chosen |= {str(key): f"{key}={value}" for key, value in self.smoke.items() if key != _MEASURE} if scale == "smoke" else {}
         for line in given:
             if not line.startswith(f"{_MEASURE}."):
                 require(
@@ -73,14 +102,16 @@ class Twin:
                 chosen[line.partition("=")[0]] = line
         return list(chosen.values())
 
-    def settings(self, scale: str, given: Sequence[str] = ()) -> dict[str, Any]:
-        """The settings of the measurement at a scale, with `measure.x=...` among the given overrides on top.
+    def settings(self, scale: str, given: Sequence[str] = (), fresh: int = 0) -> dict[str, Any]:
+        """The settings of the measurement at a scale, with other seeds where asked, and `measure.x=...` among the given overrides on top.
 
         Raises:
             ConfigError: a setting that the twin does not have.
         """
         found = deepcopy(dict(self.measure))
         changes = dict(self.smoke.get(_MEASURE, {})) if scale == "smoke" else {}
+        if fresh and "seed" in found:
+            changes["seed"] = changes.get("seed", found["seed"]) + _FRESH * fresh
         for line in given:
             key, _, text = line.partition("=")
             if key.startswith(f"{_MEASURE}."):
@@ -104,8 +135,19 @@ def twin(name: str) -> Twin:
     said = yaml.safe_load(path.read_text(encoding="utf-8"))
     for key in (_MEASURE, "smoke"):
         require(isinstance(said.get(key, {}), dict), f"{key} in {path.name}", "be settings by key", said.get(key))
-    grid = said.get("hydra", {}).get("sweeper", {}).get("params")
-    return Twin(name, bool(grid), said.get(_MEASURE, {}), said.get("smoke", {}))
+    further = said.get("further", [])
+    is_grids = isinstance(further, list) and all(isinstance(grid, list) for grid in further)
+    require(is_grids, f"further in {path.name}", "be a list of grids, each a list of overrides", further)
+    return Twin(name, said.get("hydra", {}).get("sweeper", {}).get("params") or {}, further, said.get(_MEASURE, {}), said.get("smoke", {}))
+
+
+def _other_seeds(text: str, fresh: int) -> str:
+    """`range(40)` -> `range(10000, 10040)`: as many seeds, none of which the twin has."""
+    match = re.fullmatch(r"range\((?:(\d+),\s*)?(\d+)\)", text)
+    if match:
+        return f"range({int(match[1] or 0) + _FRESH * fresh},{int(match[2]) + _FRESH * fresh})"
+    require(re.fullmatch(r"\d+(,\s*\d+)*", text) is not None, "seed", "be range(n), range(a, b) or whole numbers, where fresh seeds are asked for", text)
+    return ",".join(str(int(seed) + _FRESH * fresh) for seed in text.split(","))
 
 
 def is_measured_only(name: str) -> bool:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from gradyn.core import ConfigError, require
+from gradyn.report.claims import FALSE_ALARMS, MOST_CLAIMS, POWER, Z_LIMIT
 from gradyn.report.experiment import Experiment, at_scale, carry_out, claims_table, experiments
 from gradyn.report.frames import read
 from gradyn.report.measured import SCALES
@@ -42,7 +44,7 @@ def chosen(patterns: Sequence[str] | None) -> list[str]:
     return sorted(found)
 
 
-def reproduce(results: Path, scoreboard: Path, *, only: Sequence[str] | None = None, is_run: bool = True, scale: str = "full") -> int:
+def reproduce(results: Path, scoreboard: Path, *, only: Sequence[str] | None = None, is_run: bool = True, scale: str = "full", fresh: int = 0) -> int:
     """Sweep, measure and draw experiments, judge their claims, write `scoreboard.md` and `scoreboard.csv`; prints the seconds of each.
 
     What a folder has already is not computed again, so the second call costs the drawing alone. Rows of experiments that were
@@ -54,22 +56,23 @@ def reproduce(results: Path, scoreboard: Path, *, only: Sequence[str] | None = N
         only: names of experiments, or shell patterns; None for all.
         is_run: False to judge what the folders hold.
         scale: full or smoke.
+        fresh: 0 for the seeds of the YAML twins; k for other seeds, in the folder `<results>/fresh/<k>`, board included.
 
     Returns:
         Exit code: 0, or 1 where a sweep did not finish or a claim of those asked for fails.
 
     Raises:
-        ConfigError: no experiment fits `only`, or no such scale.
+        ConfigError: no experiment fits `only`, no such scale, or `fresh` is below 0.
     """
     require(scale in SCALES, "scale", f"be among {', '.join(SCALES)}", scale)
     names, known = chosen(only), experiments()
-    results = at_scale(results, scale)
-    scoreboard = board_folder(results, scoreboard, scale)
+    results = at_scale(results, scale, fresh)
+    scoreboard = board_folder(results, scoreboard, scale, fresh)
     code = 0
     for name in names:
         began = time.perf_counter()
         if is_run:
-            status, is_new = carry_out(known[name], results, scale, is_drawn=known[name].measure is None)
+            status, is_new = carry_out(known[name], results, scale, is_drawn=known[name].measure is None, fresh=fresh)
             code = max(code, int(status != 0))
             if known[name].measure is not None:
                 # A sweep draws by itself; a measurement is drawn when it is there.
@@ -83,9 +86,9 @@ def reproduce(results: Path, scoreboard: Path, *, only: Sequence[str] | None = N
     return code
 
 
-def board_folder(results: Path, scoreboard: Path, scale: str) -> Path:
-    """Where the scoreboard of a scale goes: the small scale's lies with its results, so that it can't pass for the other."""
-    return results if scale == "smoke" else scoreboard
+def board_folder(results: Path, scoreboard: Path, scale: str, fresh: int = 0) -> Path:
+    """Where the scoreboard goes: the small scale's and that of fresh seeds lie with their results, so that none can pass for the other."""
+    return results if scale == "smoke" or fresh else scoreboard
 
 
 def write_board(folder: Path, judged: pd.DataFrame, known: Sequence[str], scale: str = "full") -> None:
@@ -103,7 +106,8 @@ def write_board(folder: Path, judged: pd.DataFrame, known: Sequence[str], scale:
 
 def _judged(experiment: Experiment, folder: Path) -> pd.DataFrame:
     try:
-        return claims_table(experiment, read(folder)).assign(reason="")
+        frames = read(folder)
+        return claims_table(experiment, frames).assign(reason="", seconds=frames.seconds)
     except (ConfigError, KeyError, ValueError) as error:
         # A folder that is not there, or lacks an axis: the experiment stays on the board, untested, with the reason.
         reason = " ".join(str(error).split())
@@ -119,11 +123,12 @@ def _markdown(table: pd.DataFrame, scale: str) -> str:
         "",
         ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + ". A failed claim stays. Made by `make reproduce`.",
         "",
+        *_judgement(table),
         *(["The small scale: that everything runs. A claim speaks of the full scale and may fail here.", ""] if scale == "smoke" else []),
         *_origins(table),
         "",
-        "| experiment | claim | verdict | measured | said | standard error | z | source |",
-        "|---|---|---|---|---|---|---|---|",
+        "| experiment | claim | theory | measured | z | detects | rival | verdict | seconds | source |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in table.to_dict("records"):
         said = _SIDES.get(str(row.get("side")), "") + _number(row.get("predicted"))
@@ -132,11 +137,13 @@ def _markdown(table: pd.DataFrame, scale: str) -> str:
         cells = [
             row["experiment"],
             claim,
-            row["verdict"],
-            _number(row.get("measured")),
             said,
-            _number(row.get("standard_error")),
-            _number(row.get("z")),
+            _measured(row),
+            _z(row.get("z")),
+            _share(row.get("detectable")),
+            _rival(row),
+            row["verdict"],
+            _seconds(row.get("seconds")),
             row["source"],
         ]
         lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
@@ -153,6 +160,46 @@ def _origins(table: pd.DataFrame) -> list[str]:
     if len(found) == 1:
         return [f"{next(iter(found))}."]
     return [f"- {origin}: {', '.join(names)}." for origin, names in found.items()]
+
+
+def _judgement(table: pd.DataFrame) -> list[str]:
+    """How values were judged, and how sharply, in words."""
+    if "detectable" not in table or not table["detectable"].notna().any():
+        return []
+    by_chance, rejected = table["detectable"].dropna(), table["rival_z"].abs()
+    sentences = (
+        f"A value holds if |z| < {Z_LIMIT:.2f}: with at most {MOST_CLAIMS} values, all true, a board shows a failure in at most {FALSE_ALARMS:g} of runs.",
+        f"`detects` is the relative error that a claim would have noticed with probability {POWER:g}.",
+        f"Its median over {len(by_chance)} claims is {by_chance.median():.2%}.",
+        f"{int((rejected > 6).sum())} rival formulas are rejected at |z| > 6.",
+        "`seconds` are of one core, for the experiment's runs and measurements.",
+    )
+    return [" ".join(sentences), ""]
+
+
+def _measured(row: Mapping[Hashable, Any]) -> str:
+    error = row.get("standard_error")
+    is_known = isinstance(error, float) and math.isfinite(error) and error > 0
+    return _number(row.get("measured")) + (f" ± {error:.1g}" if is_known and row.get("side") == "equal" else "")
+
+
+def _rival(row: Mapping[Hashable, Any]) -> str:
+    formula, said, z = row.get("rival"), row.get("rival_predicted"), row.get("rival_z")
+    if not isinstance(formula, str) or not formula:
+        return ""
+    return formula + (f": {_number(said)}" if _number(said) else "") + (f" (z {z:+.0f})" if isinstance(z, float) and math.isfinite(z) else "")
+
+
+def _z(value: object) -> str:
+    return "exact" if value == 0 else f"{value:+.1f}" if isinstance(value, float) and not math.isnan(value) else ""
+
+
+def _share(value: object) -> str:
+    return f"{value:.2g} %" if isinstance(value, float) and math.isfinite(value := 100 * value) else ""
+
+
+def _seconds(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, float) and math.isfinite(value) else ""
 
 
 def _number(value: object) -> str:

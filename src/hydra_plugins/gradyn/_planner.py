@@ -27,8 +27,8 @@ from hydra_plugins.gradyn._ties import Ties, whole_if_needed
 _NO_HYDRA = "not depend on how Hydra was started"
 # Keys that belong to the command, not to a run.
 _COMMAND = ("name", "results", "device", "log", "first")
-# What an experiment's YAML says to its script: settings of a measurement that is no sweep, and what the small scale replaces.
-_SCRIPT = ("measure", "smoke")
+# What an experiment's YAML says to its script: settings of a measurement that is no sweep, what the small scale replaces, further grids.
+_SCRIPT = ("measure", "smoke", "further")
 
 
 def plan(overrides: Sequence[str], config_dir: str | Path | None = None, config_name: str = "config") -> Any:
