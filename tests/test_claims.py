@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from gradyn.report import MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
+from gradyn.report import MOST_CLAIMS, Z_LIMIT, Claim, Rival, rate_claim, seed_claim, wide_limit
 
 
 def test_a_claim_about_a_value_is_judged_by_its_standard_error() -> None:
@@ -76,3 +76,25 @@ def test_a_rival_is_judged_by_the_same_error() -> None:
     assert claim.rival_z == pytest.approx(-10.0)
     assert math.isnan(Claim("x", 1.0, 1.0, 0.01, "", rival=Rival("named only")).rival_z)
     assert math.isnan(Claim("x", 1.0, 1.0, 0.01, "").rival_z)
+
+
+def test_two_widths_are_carried_to_infinite_width(rng: np.random.Generator) -> None:
+    # A bias of 3 / N is gone, and the error is that of the difference: 4 s^2 / n + s^2 / n for N and 2 N.
+    claims = [wide_limit({width: pd.Series(rng.normal(0.7 + 3 / width, 0.1, 50)) for width in (100, 200)}) for _ in range(400)]
+    values, errors, degrees = (np.array(column) for column in zip(*claims, strict=True))
+    assert abs(values.mean() - 0.7) < 4 * values.std(ddof=1) / 20
+    assert errors.mean() == pytest.approx(math.sqrt(5 * 0.01 / 50), rel=0.03)
+    assert stats.kstest(2 * stats.t.sf(np.abs(values - 0.7) / errors, degrees), "uniform").pvalue > 1e-4
+    one = wide_limit({100: pd.Series([1.0, 2.0, 3.0])})
+    assert one == pytest.approx((2.0, 1 / math.sqrt(3), 2.0))
+    with pytest.raises(ValueError, match="one width or two"):
+        wide_limit({1: pd.Series([1.0]), 2: pd.Series([1.0]), 3: pd.Series([1.0])})
+
+
+def test_a_rate_is_claimed_as_a_factor(rng: np.random.Generator) -> None:
+    logs = {width: pd.Series(rng.normal(math.log(0.5) + 2 / width, 0.01, 40)) for width in (64, 128)}
+    claim = rate_claim("x", logs, 0.5, rival=Rival("1 / 4", 0.25))
+    assert claim.verdict == "holds"
+    assert claim.detectable < 0.05
+    assert claim.rival_z > 50
+    assert "64 and 128" in claim.derivation

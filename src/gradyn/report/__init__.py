@@ -15,7 +15,7 @@ from gradyn.report.autodiff_inside import draw_inside
 from gradyn.report.autodiff_jacobians import crossover, draw_jacobians
 from gradyn.report.autodiff_numeric import draw_numeric
 from gradyn.report.autodiff_one_curve import draw_one_curve
-from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
+from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, rate_claim, seed_claim, wide_limit
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments, main
 from gradyn.report.figure import Drawn
@@ -83,6 +83,7 @@ __all__ = [
     "main",
     "measure_once",
     "overlay",
+    "rate_claim",
     "rates",
     "reached",
     "read",
@@ -93,4 +94,5 @@ __all__ = [
     "state",
     "twin",
     "verdict",
+    "wide_limit",
 ]
