@@ -107,7 +107,7 @@ def test_relu_off_criticality_grows_by_half_of_sigma_w_squared():
         assert gap == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize(("sigma_w", "q_star", "c_mean"), [(1.3, 0.607047, 0.943815), (2.5, 4.07912, 0.129937), (4.0, 12.6041, 0.0313588)])
+@pytest.mark.parametrize(("sigma_w", "q_star", "c_mean"), [(1.3, 0.607047, 0.943815), (2.5, 4.07912, 0.129937), (4.0, 12.6041, 0.0313572)])
 def test_poole_2016s_settings_give_the_known_lengths_and_correlations(sigma_w, q_star, c_mean):
     settings = {"sigma_w": sigma_w, "sigma_b": 0.3}
     assert lengths("tanh", 0.64, 600, **settings)[-1] == pytest.approx(q_star, rel=5e-6)

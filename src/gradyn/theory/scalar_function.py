@@ -68,11 +68,11 @@ def as_function(
     if isinstance(activation, str):
         found = options(AbstractActivation)
         require(activation in found, "activation", f"be one of {', '.join(found)}", activation, "Or pass a component or a callable.")
-        activation = cast(AbstractActivation, found[activation]())
+        return _of_component(cast(AbstractActivation, found[activation]()))
     if isinstance(activation, AbstractActivation):
         return _of_component(activation)
     require(callable(activation), "activation", "be a component, an option's name or a callable", activation)
-    return _of_callable(cast(Callable[[Any], Any], activation), derivative, second_derivative, tuple(float(kink) for kink in kinks))
+    return _of_callable(activation, derivative, second_derivative, tuple(float(kink) for kink in kinks))
 
 
 def _of_component(activation: AbstractActivation) -> ScalarFunction:
