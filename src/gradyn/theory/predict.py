@@ -171,11 +171,11 @@ def _fraction(test: Callable[[ScalarFunction, Array], NDArray[Any]]) -> Callable
     def share(spec: Spec, moments: LayerMoments, below: LayerMoments | None) -> float:
         phi = as_function(spec.activation)
         cuts = np.unique([*phi.kinks, *_saturation(spec.activation)])
-        # Between two cuts the answer is one: asked in the middle, and a unit beyond the last ones.
+        # Between two cuts the answer is one. Not asked in the middle: an odd phi is 0 there, and only there.
         edges = np.concatenate([[-np.inf], cuts, [np.inf]])
-        asked = np.concatenate([cuts[:1] - 1, (cuts[1:] + cuts[:-1]) / 2, cuts[-1:] + 1]) if len(cuts) else np.zeros(1)
-        below = ndtr(edges / np.sqrt(np.atleast_1d(moments.argument_ms))[:, None])
-        return float(np.mean(np.diff(below, axis=1) @ test(phi, asked)))
+        asked = np.concatenate([cuts[:1] - 1, cuts[:-1] + 0.4 * np.diff(cuts), cuts[-1:] + 1]) if len(cuts) else np.ones(1)
+        reached = ndtr(edges / np.sqrt(np.atleast_1d(moments.argument_ms))[:, None])
+        return float(np.mean(np.diff(reached, axis=1) @ test(phi, asked)))
 
     return share
 
