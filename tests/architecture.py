@@ -202,14 +202,14 @@ def folders_without_a_question(modules: list[Module]) -> list[str]:
 
 
 def neither_abstract_nor_final(modules: list[Module]) -> list[str]:
-    """A class of ours that has a subclass begins with `Abstract`; exceptions may refine each other."""
+    """A class of ours that has a subclass begins with `Abstract`; exceptions and protocols may refine each other."""
     ours = {c.name for module in modules for c in module.classes}
     return [
         f"{module.path}:{c.lineno}: {c.name} inherits from the final {base}; compose, or make the base abstract"
         for module in modules
         for c in module.classes
         for base in _bases(c)
-        if base in ours and not base.startswith("Abstract") and not base.endswith("Error")
+        if base in ours and not base.startswith("Abstract") and not base.endswith("Error") and "Protocol" not in _bases(c)
     ]
 
 

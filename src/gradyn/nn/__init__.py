@@ -17,7 +17,7 @@ from gradyn.nn.activations import (
     Softsign,
     Tanh,
 )
-from gradyn.nn.architecture import Layer, NetSpec, Slot, blocks
+from gradyn.nn.architecture import Layer, NetSpec, Slot, blocks, layers
 from gradyn.nn.dropouts import AbstractDropout, Inverted, NoDropout
 from gradyn.nn.initialize import initial_parameters
 from gradyn.nn.initializers import (
@@ -94,4 +94,5 @@ __all__ = [
     "XavierUniform",
     "blocks",
     "initial_parameters",
+    "layers",
 ]

@@ -27,6 +27,8 @@ class AbstractActivation(AbstractComponent):
     """x = phi(h), elementwise."""
 
     group: ClassVar[str] = "activation"
+    # Where phi, phi' or phi'' jumps; theory splits its integrals there.
+    kinks: ClassVar[tuple[float, ...]] = ()
 
     def forward(self, h: Tensor) -> Tensor:
         """phi(h); may rely on nothing but h."""
@@ -99,6 +101,8 @@ class Tanh(AbstractActivation):
 class HardTanh(AbstractActivation):
     """phi(h) = min(max(h, -1), 1); phi' = 1 inside, 0 at and beyond the corners."""
 
+    kinks: ClassVar[tuple[float, ...]] = (-1.0, 1.0)
+
     def forward(self, h: Tensor) -> Tensor:
         return functional.hardtanh(h)
 
@@ -109,6 +113,8 @@ class HardTanh(AbstractActivation):
 @dataclass(frozen=True, slots=True)
 class Softsign(AbstractActivation):
     """phi(h) = h / (1 + |h|); phi' = 1 / (1 + |h|)^2."""
+
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
 
     def forward(self, h: Tensor) -> Tensor:
         return h / (1 + h.abs())
@@ -121,6 +127,8 @@ class Softsign(AbstractActivation):
 class Relu(AbstractActivation):
     """phi(h) = max(h, 0); phi'(0) = 0 as in torch."""
 
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
+
     def forward(self, h: Tensor) -> Tensor:
         return torch.relu(h)
 
@@ -132,6 +140,7 @@ class Relu(AbstractActivation):
 class LeakyRelu(AbstractActivation):
     """phi(h) = h for h > 0, else negative_slope * h."""
 
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
     negative_slope: float = 0.01
 
     def __post_init__(self) -> None:
@@ -148,6 +157,7 @@ class LeakyRelu(AbstractActivation):
 class Elu(AbstractActivation):
     """phi(h) = h for h > 0, else alpha (exp(h) - 1). Clevert et al. 2016."""
 
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
@@ -168,6 +178,8 @@ SELU_SCALE = 1.0507009873554804934193349852946
 @dataclass(frozen=True, slots=True)
 class Selu(AbstractActivation):
     """phi(h) = scale * elu(h; alpha) with the constants of Klambauer et al. 2017."""
+
+    kinks: ClassVar[tuple[float, ...]] = (0.0,)
 
     def forward(self, h: Tensor) -> Tensor:
         return torch.selu(h)

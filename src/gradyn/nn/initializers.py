@@ -47,6 +47,10 @@ class AbstractInitializer(AbstractComponent):
         """Var W_ij over draws, exact; None where it depends on the data."""
         raise TypeError(f"{type(self).__name__} must define variance")
 
+    def bias_variance(self, fan_in: int) -> float:
+        """Var b_i over draws, exact."""
+        return 0.0
+
     @property
     def calibration(self) -> Calibration | None:
         """To what, and how closely, every hidden preactivation is scaled on the first batch; None: weights stay as drawn."""
@@ -82,6 +86,9 @@ class TorchDefault(AbstractUniform):
         """Biases U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as torch draws them."""
         return (2 * rng.random(fan_out) - 1) / math.sqrt(fan_in)
 
+    def bias_variance(self, fan_in: int) -> float:
+        return 1 / (3 * fan_in)
+
 
 @dataclass(frozen=True, slots=True)
 class Gaussian(AbstractNormal):
@@ -100,6 +107,9 @@ class Gaussian(AbstractNormal):
     def bias(self, rng: np.random.Generator, fan_out: int, fan_in: int) -> Array:
         """sigma_b * standard normal."""
         return self.sigma_b * rng.standard_normal(fan_out)
+
+    def bias_variance(self, fan_in: int) -> float:
+        return self.sigma_b**2
 
 
 @dataclass(frozen=True, slots=True)

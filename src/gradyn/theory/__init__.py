@@ -1,0 +1,42 @@
+"""WHAT IS PREDICTED?  Gaussian moments of activations, the mean-field maps made of them, and what they say of depth.
+
+Of use with no sweep at all: `chi_1("tanh", 1.2, sigma_w=1.5, sigma_b=0.1)`.
+"""
+
+from gradyn.theory.batch_norm import BatchNormMoments, batch_norm_moments, batch_norm_rate
+from gradyn.theory.gaussian import Integral, gaussian_mean, gaussian_mean_of_pair
+from gradyn.theory.maps import chi_1, chi_c, chi_parallel, correlation_gaps, correlation_map, correlations, gap_map, length_map, lengths
+from gradyn.theory.moments import derivative_product, half_distance, length_slope, moment, product
+from gradyn.theory.nets import LayerMoments, NoTheoryError, net_moments
+from gradyn.theory.predict import predict
+from gradyn.theory.scalar_function import ActivationLike, ScalarFunction, as_function
+
+__all__ = [
+    "ActivationLike",
+    "BatchNormMoments",
+    "Integral",
+    "LayerMoments",
+    "NoTheoryError",
+    "ScalarFunction",
+    "as_function",
+    "batch_norm_moments",
+    "batch_norm_rate",
+    "chi_1",
+    "chi_c",
+    "chi_parallel",
+    "correlation_gaps",
+    "correlation_map",
+    "correlations",
+    "derivative_product",
+    "gap_map",
+    "gaussian_mean",
+    "gaussian_mean_of_pair",
+    "half_distance",
+    "length_map",
+    "length_slope",
+    "lengths",
+    "moment",
+    "net_moments",
+    "predict",
+    "product",
+]

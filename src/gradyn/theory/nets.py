@@ -1,0 +1,213 @@
+"""Signals and gradients of every net of the harness at initialization, width -> infinity, layer by layer.
+
+One recursion forwards and one backwards, with what the layer's parts do to second moments:
+
+    forwards    x second moment p and mean m over units;  h ~ N(0, q), q = sigma_w^2 p + sigma_b^2;  a = phi(h)
+    backwards   E |W^T delta|^2 per unit = sigma_w^2 (fan_out / fan_in) E delta^2;  times E phi'^2;  divided by the norm's variance
+    skip        p_l = s^2 p + a^2 E phi^2 + 2 s a m E phi;  G = s^2 G + a^2 (what the branch pulls back)
+
+`net_moments(spec, squares)` gives all layers of a run's spec for inputs of given mean squares. What is beyond it (weights that
+depend on data, batch norm where samples are not exchangeable) raises `NoTheoryError` with the reason: nothing is guessed.
+
+Source: Poole et al. 2016 (arXiv:1606.05340) and Schoenholz et al. 2017 (arXiv:1611.01232) for plain nets; Yang & Schoenholz 2017
+(arXiv:1712.08969) for residual ones; Yang et al. 2019 (arXiv:1902.08129) for batch norm; the norms' placements are derived here.
+
+Axes: B samples, each with moments of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradyn.nn import Layer, Linear, NetSpec, blocks, layers
+from gradyn.theory.batch_norm import BatchNormMoments, batch_norm_moments
+from gradyn.theory.moments import moment
+
+Array: TypeAlias = NDArray[np.float64]
+
+
+# From this many times eps on, batch norm's eps changes a prediction by less than 1e-4.
+_EPS_COUNTS = 1e4
+
+
+class NoTheoryError(ValueError):
+    """No prediction holds here; the text is the reason, one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerMoments:
+    """Expectations over weights of one layer, per unit; arrays [B], one number a sample.
+
+    Args:
+        layer: 1 ... depth.
+        drawn_ms: fan_in Var W, sigma_w^2, as the initializer draws it.
+        weight_ms: the same of the matrix that multiplies, which weight standardization changes.
+        input_ms: E u^2 of what W multiplies.
+        input_mean: E u over its units.
+        preact_ms: E h^2.
+        argument_ms: E z^2 of what phi is applied to; with batch norm 1.
+        act_mean: E x over units.
+        act_ms: E x^2.
+        slope_ms: E phi'^2 of what phi, norm and dropout send back, the norm's divisor aside.
+        divisor: what the squares of h or phi are divided by in the layer's norm.
+        input_divisor: the same in a norm on the branch's input.
+        delta_ms: E (d loss_b / d h)^2.
+        pulled_ms: E (W^T delta)^2, per unit of the layer below.
+    """
+
+    layer: int
+    drawn_ms: float
+    weight_ms: float
+    input_ms: Array
+    input_mean: Array
+    preact_ms: Array
+    argument_ms: Array
+    act_mean: Array
+    act_ms: Array
+    slope_ms: Array
+    divisor: Array
+    input_divisor: Array
+    delta_ms: Array
+    pulled_ms: Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """x between layers: mean square p and mean m over units of each sample, and k, the mean product of two samples."""
+
+    p: Array
+    m: Array
+    k: Array
+
+
+def net_moments(spec: NetSpec, squares: ArrayLike, features: int, classes: int, *, products: float = 0.0, batch: int | None = None) -> list[LayerMoments]:
+    """Every layer's moments for inputs of given mean squares, under a cotangent of unit mean square at the output.
+
+    Args:
+        spec: activation, init, norm, residual, dropout, depth, width: a run's spec, or anything that has these.
+        squares: |x_0|^2 / M of each sample, [B] or a number.
+        features: M, inputs.
+        classes: C, outputs.
+        products: mean of x_0 . x_0' / M over pairs of samples, asked for by batch norm alone.
+        batch: samples that batch norm normalizes over.
+
+    Returns:
+        One `LayerMoments` a layer, layer 1 first.
+
+    Valid:
+        width -> infinity at fixed depth; errors fall as depth / width. At initialization. The cotangent does not depend on the weights.
+        With batch norm: exchangeable samples, away from both ends by about six layers (transients of the input's and of the
+        cotangent's covariance are left out); eps is neglected where the variance it is added to exceeds it 1e4 times.
+
+    Raises:
+        NoTheoryError: the reason why nothing holds for this net.
+    """
+    _require_theory(spec, batch)
+    p = np.atleast_1d(np.asarray(squares, dtype=np.float64))
+    net, count = layers(spec, features, classes), len(blocks(spec.depth, spec.residual))
+    skip_scale = spec.residual.skip_scale(count)
+    # Fixup's factor is learned, from 1.
+    branch_scale = 1.0 if spec.residual.is_fixup else spec.residual.branch_scale(count)
+    batch_norm = batch_norm_moments(spec.activation, batch) if spec.norm.name == "batch" and batch is not None else None
+    stream = _Stream(p, np.zeros_like(p), np.full_like(p, products))
+    opened, found = stream, []
+    for layer in net:
+        opened = stream if layer.opens else opened
+        stream, here = _layer(spec, layer, stream, batch_norm, count)
+        if layer.closes:
+            stream = _joined(opened, stream, skip_scale, branch_scale)
+            # What a closing layer hands on is the stream behind the skip.
+            here = replace(here, act_mean=stream.m, act_ms=stream.p)
+        found.append(here)
+    return _backwards(net, found, skip_scale, branch_scale)
+
+
+def _require_theory(spec: NetSpec, batch: int | None) -> None:
+    norm = spec.norm
+    reasons = {
+        f"init={spec.init.name}: its weights are neither independent nor uniformly rotated": spec.init.name == "looks_linear",
+        f"init={spec.init.name}: its weights depend on the data": spec.init.calibration is not None,
+        "norm=batch after phi: its input is not Gaussian over the batch": norm.name == "batch" and norm.where == "post",
+        "norm=batch on the branch's input: the sum of blocks is not Gaussian over the batch": norm.name == "batch" and norm.where == "branch",
+        "norm=batch: the batch's size is not known": norm.name == "batch" and batch is None,
+        "norm=batch over fewer than 4 samples: the mean of 1 / variance is infinite": norm.name == "batch" and batch is not None and batch < 4,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise NoTheoryError(reason)
+
+
+def _layer(spec: NetSpec, layer: Layer, x: _Stream, batch_norm: BatchNormMoments | None, count: int) -> tuple[_Stream, LayerMoments]:
+    """One layer forwards, without the skip; its cotangents are still unknown."""
+    norm: Any = spec.norm
+    one = np.ones_like(x.p)
+    input_divisor = one
+    if layer.norm == "branch":
+        centre = x.m if norm.centres else 0 * x.m
+        input_divisor = x.p - centre**2 + norm.eps
+        x = _Stream((x.p - centre**2) / input_divisor, (x.m - centre) / np.sqrt(input_divisor), x.k)
+    drawn_ms = _drawn_ms(spec, layer, count)
+    weight_ms, p, k = drawn_ms, x.p, x.k
+    if layer.norm == "weight":
+        # A row is orthogonal to 1 and `gain` long: it does not see the mean over units, and has fan_in - 1 directions for the rest.
+        weight_ms, p, k = norm.gain**2 * layer.fan_in / (layer.fan_in - 1), p - x.m**2, k - x.m**2
+    bias_ms = spec.init.bias_variance(layer.fan_in) if layer.has_vector_bias else 0.0
+    q, q_pair = weight_ms * p + bias_ms, weight_ms * k + bias_ms
+    keep = spec.dropout.keep if layer.has_dropout else 1.0  # type: ignore[attr-defined]
+    phi, z, divisor = layer.activation, q, one
+    if layer.norm == "pre" and batch_norm is not None:
+        variance = q - q_pair
+        if not (variance > _EPS_COUNTS * norm.eps).all():
+            raise NoTheoryError("norm=batch: the variance over the batch falls to norm.eps")
+        square, mean, product, slope = (np.full_like(q, n) for n in (batch_norm.square, batch_norm.mean, batch_norm.product, batch_norm.pulled))
+        z, divisor = one, variance / batch_norm.inverse_variance
+    else:
+        if layer.norm == "pre":
+            divisor = q + norm.eps
+            z = q / divisor
+        square, mean, slope = moment(phi, z, value=2).value, moment(phi, z, value=1).value, moment(phi, z, derivative=2).value
+        # Two samples' product is asked for by batch norm alone, between whose layers only linear ones stand.
+        product = q_pair if isinstance(phi, Linear) else mean**2
+    if layer.norm == "post":
+        centre = mean if norm.centres else 0 * mean
+        divisor = square - centre**2 + norm.eps
+        square, mean = (square - centre**2) / divisor, (mean - centre) / np.sqrt(divisor)
+    unknown = np.full_like(q, np.nan)
+    out = _Stream(square / keep, mean, product)
+    return out, LayerMoments(layer.index, drawn_ms, weight_ms, x.p, x.m, q, z, mean, out.p, slope / keep, divisor, input_divisor, unknown, unknown)
+
+
+def _drawn_ms(spec: NetSpec, layer: Layer, count: int) -> float:
+    """fan_in Var W of the drawn matrix."""
+    if spec.residual.is_fixup and (layer.closes or (layer.index == spec.depth and spec.residual.zeroes_readout)):
+        return 0.0
+    drawn = (spec.init.variance(layer.fan_out, layer.fan_in) or 0.0) * layer.fan_in
+    return drawn / count if spec.residual.is_fixup and layer.opens else drawn
+
+
+def _joined(skip: _Stream, branch: _Stream, s: float, a: float) -> _Stream:
+    """s skip + a branch: over units both are independent but for their means."""
+    cross = 2 * s * a * skip.m * branch.m
+    return _Stream(s**2 * skip.p + a**2 * branch.p + cross, s * skip.m + a * branch.m, s**2 * skip.k + a**2 * branch.k + cross)
+
+
+def _backwards(net: tuple[Layer, ...], found: list[LayerMoments], s: float, a: float) -> list[LayerMoments]:
+    """The same layers with their cotangents, from a cotangent of unit mean square at the output."""
+    upstream = np.ones_like(found[-1].preact_ms)
+    result, at_skip = [], upstream
+    for layer, here in zip(reversed(net), reversed(found), strict=True):
+        if layer.closes:
+            at_skip, upstream = s**2 * upstream, a**2 * upstream
+        delta = upstream * here.slope_ms / here.divisor
+        # W^T delta keeps the whole length of a standardized row, of which h saw fan_in - 1 directions.
+        kept = (layer.fan_in - 1) / layer.fan_in if layer.norm == "weight" else 1.0
+        pulled = delta * here.weight_ms * kept * layer.fan_out / layer.fan_in
+        result.append(replace(here, delta_ms=delta, pulled_ms=pulled))
+        upstream = pulled / here.input_divisor
+        if layer.opens:
+            upstream = upstream + at_skip
+    return result[::-1]
