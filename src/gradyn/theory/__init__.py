@@ -3,6 +3,8 @@
 Of use with no sweep at all: `chi_1("tanh", 1.2, sigma_w=1.5, sigma_b=0.1)`.
 """
 
+from gradyn.theory.criticality import CriticalPoint, EdgeRate, critical_point, critical_sigma_w, edge_of_chaos_rate, phase_boundary
+from gradyn.theory.fixed_points import DepthScales, FixedPointQ, depth_scales, fixed_point_c, fixed_point_gap, fixed_point_q, fixed_points_q
 from gradyn.theory.gaussian import Integral, gaussian_mean, gaussian_mean_of_pair
 from gradyn.theory.maps import chi_1, chi_c, chi_parallel, correlation_gaps, correlation_map, correlations, gap_map, length_map, lengths
 from gradyn.theory.moments import derivative_product, half_distance, length_slope, moment, product
@@ -10,6 +12,10 @@ from gradyn.theory.scalar_function import ActivationLike, ScalarFunction, as_fun
 
 __all__ = [
     "ActivationLike",
+    "CriticalPoint",
+    "DepthScales",
+    "EdgeRate",
+    "FixedPointQ",
     "Integral",
     "ScalarFunction",
     "as_function",
@@ -19,7 +25,15 @@ __all__ = [
     "correlation_gaps",
     "correlation_map",
     "correlations",
+    "critical_point",
+    "critical_sigma_w",
+    "depth_scales",
     "derivative_product",
+    "edge_of_chaos_rate",
+    "fixed_point_c",
+    "fixed_point_gap",
+    "fixed_point_q",
+    "fixed_points_q",
     "gap_map",
     "gaussian_mean",
     "gaussian_mean_of_pair",
@@ -28,5 +42,6 @@ __all__ = [
     "length_slope",
     "lengths",
     "moment",
+    "phase_boundary",
     "product",
 ]
