@@ -4,6 +4,8 @@ Of use with no sweep at all: `chi_1("tanh", 1.2, sigma_w=1.5, sigma_b=0.1)`.
 """
 
 from gradyn.theory.batch_norm import BatchNormMoments, batch_norm_moments, batch_norm_rate
+from gradyn.theory.criticality import CriticalPoint, EdgeRate, critical_point, critical_sigma_w, edge_of_chaos_rate, phase_boundary
+from gradyn.theory.fixed_points import DepthScales, FixedPointQ, depth_scales, fixed_point_c, fixed_point_gap, fixed_point_q, fixed_points_q
 from gradyn.theory.gaussian import Integral, gaussian_mean, gaussian_mean_of_pair
 from gradyn.theory.maps import chi_1, chi_c, chi_parallel, correlation_gaps, correlation_map, correlations, gap_map, length_map, lengths
 from gradyn.theory.moments import derivative_product, half_distance, length_slope, moment, product
@@ -14,6 +16,10 @@ from gradyn.theory.scalar_function import ActivationLike, ScalarFunction, as_fun
 __all__ = [
     "ActivationLike",
     "BatchNormMoments",
+    "CriticalPoint",
+    "DepthScales",
+    "EdgeRate",
+    "FixedPointQ",
     "Integral",
     "LayerMoments",
     "NoTheoryError",
@@ -27,7 +33,15 @@ __all__ = [
     "correlation_gaps",
     "correlation_map",
     "correlations",
+    "critical_point",
+    "critical_sigma_w",
+    "depth_scales",
     "derivative_product",
+    "edge_of_chaos_rate",
+    "fixed_point_c",
+    "fixed_point_gap",
+    "fixed_point_q",
+    "fixed_points_q",
     "gap_map",
     "gaussian_mean",
     "gaussian_mean_of_pair",
@@ -37,6 +51,7 @@ __all__ = [
     "lengths",
     "moment",
     "net_moments",
+    "phase_boundary",
     "predict",
     "product",
 ]

@@ -109,23 +109,21 @@ def half_distance(
 def length_slope(activation: ActivationLike, q: ArrayLike) -> Integral:
     """d E phi(sqrt(q) z)^2 / dq = E[h phi(h) phi'(h)] / q, equal to E[phi'^2 + phi phi''] where phi is smooth.
 
-    Stein's identity in place of phi'': the kinks of ReLU need no delta functions, and what remains of a constant phi(0) phi'(0) is odd and cancels.
-    phi must be continuous.
+    Stein's identity in place of phi'': the kinks of ReLU need no delta functions. phi must be continuous. Where phi(0) is not 0 the error grows as
+    eps / sqrt(q), and below q = 1e-12 the value at 1e-12 is returned: 1e-10 of it either way.
     """
     phi, q_array = as_function(activation), variances(q)
     if (closed := closed_form(phi.component)) is not None:
         return _exact(closed.length_slope(q_array))
-    q_array = _above_zero(q_array)
+    # phi(0) phi'(0) has roundings of eps, which are divided by sqrt(q): below 1e-12 they would be more than what q itself adds.
+    q_array = _above_zero(q_array, 1e-30 if float(phi.value(np.zeros(1))[0]) == 0 else 1e-12)
     found = gaussian_mean(lambda h: h * phi.value(h) * phi.derivative(h), q_array, kinks=phi.kinks, name=phi.name)
     return Integral(found.value / q_array, found.error / q_array)
 
 
-# For q = 0 as a limit: sqrt(q) = 1e-9 is below every bend of the catalogue by far, so that phi is linear on both sides to 1e-9 relative.
-_LEAST = 1e-18
-
-
-def _above_zero(q_array: Array) -> Array:
-    return np.maximum(q_array, _LEAST)
+def _above_zero(q_array: Array, least: float = 1e-30) -> Array:
+    # q = 0 as a limit: at sqrt(q) = 1e-15 phi is linear on both sides of 0 to the last digit.
+    return np.maximum(q_array, least)
 
 
 def _exact(value: Array) -> Integral:
