@@ -96,5 +96,6 @@ def test_a_rate_is_claimed_as_a_factor(rng: np.random.Generator) -> None:
     claim = rate_claim("x", logs, 0.5, rival=Rival("1 / 4", 0.25))
     assert claim.verdict == "holds"
     assert claim.detectable < 0.05
-    assert claim.rival_z > 50
+    # A ratio of 150 is, with 57 degrees of freedom, as likely as a z of 18.
+    assert claim.rival_z > 10
     assert "64 and 128" in claim.derivation
