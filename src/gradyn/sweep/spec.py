@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
-from gradyn.core import FORMATS, AbstractComponent, require
+from gradyn.core import FORMATS, AbstractComponent, groups, options, require
 from gradyn.data import AbstractData
 from gradyn.nn import (
     AbstractActivation,
@@ -95,6 +96,30 @@ class RunSpec:
                 row[field.name] = value
         return row
 
+    @classmethod
+    def from_columns(cls, row: Mapping[str, Any]) -> RunSpec:
+        """The spec whose `columns` are in a row of the `runs` table; other columns of the row are not looked at.
+
+        Args:
+            row: column -> value, as pandas or a dict has it: numbers may have become floats, and what is null nan.
+
+        Raises:
+            ConfigError: an option that this version does not have, or a value that breaks its rule.
+            KeyError: a column is missing.
+        """
+        components = groups()
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            group = components.get(field.name)
+            if group is None:
+                values[field.name] = _as_written(row[field.name], _PLAIN[field.name])
+                continue
+            known = options(group)
+            option = row[field.name]
+            require(option in known, field.name, f"be one of {', '.join(known)}", option, "The row is of another version.")
+            values[field.name] = known[option](**{s.name: _as_written(row[f"{field.name}.{s.name}"], type(s.default)) for s in fields(known[option])})
+        return cls(**values)
+
     @property
     def run_id(self) -> str:
         """First 16 hex digits of sha256 of the canonical JSON of the whole spec and ENGINE_VERSION."""
@@ -104,6 +129,19 @@ class RunSpec:
             text = _component_json(value) if isinstance(value, AbstractComponent) else _canonical(value)
             parts.append(f'"{field.name}":{text}')
         return hashlib.sha256(("{" + ",".join(sorted(parts)) + "}").encode()).hexdigest()[:16]
+
+
+_PLAIN: dict[str, type] = {
+    **dict.fromkeys(("depth", "width", "batch_size", "steps", "seed"), int),
+    **dict.fromkeys(("learning_rate", "loss_scale"), float),
+    **dict.fromkeys(("dtype", "backward"), str),
+}
+
+
+def _as_written(value: Any, kind: type) -> Any:
+    """A stored value as its field holds it; null is None, also where a column of numbers made nan of it."""
+    is_null = value is None or (isinstance(value, float) and math.isnan(value))
+    return None if is_null else kind(value) if kind in (bool, int, float, str) else value
 
 
 # Made once: json.dumps builds a new one on every call with these settings.
