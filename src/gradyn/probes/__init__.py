@@ -3,16 +3,20 @@
 from gradyn.probes.columns import LAYER_COLUMNS, STEP_COLUMNS
 from gradyn.probes.float_counts import FloatCounts
 from gradyn.probes.layers import LOG10_2, log10_update_ratios, measure_layers
-from gradyn.probes.probe import AbstractProbe, Cells, Moment, probe_columns
+from gradyn.probes.linearized import LinearizedNet
+from gradyn.probes.probe import AbstractProbe, AbstractRunProbe, Cells, Moment, Row, probe_columns
 
 __all__ = [
     "LAYER_COLUMNS",
     "LOG10_2",
     "STEP_COLUMNS",
     "AbstractProbe",
+    "AbstractRunProbe",
     "Cells",
     "FloatCounts",
+    "LinearizedNet",
     "Moment",
+    "Row",
     "log10_update_ratios",
     "measure_layers",
     "probe_columns",
