@@ -1,6 +1,7 @@
 """WHAT IS MEASURED?  Columns, and the functions and probes that fill them from a step's two passes."""
 
 from gradyn.probes.columns import LAYER_COLUMNS, STEP_COLUMNS
+from gradyn.probes.delta_moments import DeltaMoments
 from gradyn.probes.float_counts import FloatCounts
 from gradyn.probes.layers import LOG10_2, log10_update_ratios, measure_layers
 from gradyn.probes.linearized import LinearizedNet
@@ -13,6 +14,7 @@ __all__ = [
     "AbstractProbe",
     "AbstractRunProbe",
     "Cells",
+    "DeltaMoments",
     "FloatCounts",
     "LinearizedNet",
     "Moment",
