@@ -3,6 +3,7 @@
 from gradyn.probes.columns import LAYER_COLUMNS, STEP_COLUMNS
 from gradyn.probes.delta_moments import DeltaMoments
 from gradyn.probes.float_counts import FloatCounts
+from gradyn.probes.gradient_scale import GradientScale
 from gradyn.probes.jacobian import Jacobian
 from gradyn.probes.layers import LOG10_2, log10_update_ratios, measure_layers
 from gradyn.probes.linearized import LinearizedNet
@@ -17,6 +18,7 @@ __all__ = [
     "Cells",
     "DeltaMoments",
     "FloatCounts",
+    "GradientScale",
     "Jacobian",
     "LinearizedNet",
     "Moment",
