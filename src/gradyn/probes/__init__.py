@@ -7,6 +7,7 @@ from gradyn.probes.gradient_scale import GradientScale
 from gradyn.probes.jacobian import Jacobian
 from gradyn.probes.layers import LOG10_2, log10_update_ratios, measure_layers
 from gradyn.probes.linearized import LinearizedNet
+from gradyn.probes.pair_correlation import PairCorrelation
 from gradyn.probes.path_lengths import PathLengths
 from gradyn.probes.probe import AbstractProbe, AbstractRunProbe, Cells, Moment, Row, probe_columns
 
@@ -23,6 +24,7 @@ __all__ = [
     "Jacobian",
     "LinearizedNet",
     "Moment",
+    "PairCorrelation",
     "PathLengths",
     "Row",
     "log10_update_ratios",
