@@ -3,6 +3,7 @@
 from gradyn.probes.columns import LAYER_COLUMNS, STEP_COLUMNS
 from gradyn.probes.delta_moments import DeltaMoments
 from gradyn.probes.float_counts import FloatCounts
+from gradyn.probes.gradient_autocorrelation import GradientAutocorrelation
 from gradyn.probes.gradient_scale import GradientScale
 from gradyn.probes.jacobian import Jacobian
 from gradyn.probes.layers import LOG10_2, log10_update_ratios, measure_layers
@@ -20,6 +21,7 @@ __all__ = [
     "Cells",
     "DeltaMoments",
     "FloatCounts",
+    "GradientAutocorrelation",
     "GradientScale",
     "Jacobian",
     "LinearizedNet",
