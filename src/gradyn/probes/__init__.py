@@ -1,6 +1,7 @@
 """WHAT IS MEASURED?  Columns, and the functions and probes that fill them from a step's two passes."""
 
 from gradyn.probes.columns import LAYER_COLUMNS, STEP_COLUMNS
+from gradyn.probes.curve_length import CurveLength
 from gradyn.probes.delta_moments import DeltaMoments
 from gradyn.probes.float_counts import FloatCounts
 from gradyn.probes.gradient_autocorrelation import GradientAutocorrelation
@@ -19,6 +20,7 @@ __all__ = [
     "AbstractProbe",
     "AbstractRunProbe",
     "Cells",
+    "CurveLength",
     "DeltaMoments",
     "FloatCounts",
     "GradientAutocorrelation",
