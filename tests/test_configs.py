@@ -23,7 +23,7 @@ EXPERIMENTS = [path.stem for path in sorted((CONFIGS / "experiment").glob("*.yam
 CURES = [path.stem for path in sorted((CONFIGS / "cure").glob("*.yaml"))]
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 # What a data set asks of the rest of a run.
-NEEDS = {"pair": ["batch_size=2", "loss=cotangent"], "circle": ["loss=cotangent"], "idx": ["batch_size=5"]}
+NEEDS = {"pair": ["batch_size=2", "loss=cotangent"], **{curve: ["loss=cotangent"] for curve in ("circle", "arc", "line")}, "idx": ["batch_size=5"]}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONFIGS)))

@@ -27,8 +27,8 @@ from idx_files import arrays, write_folder
 
 CATALOGUE = options(AbstractData)
 REAL = ("digits", "mnist5k", "mnist1d", "idx")
-# What makes a set small enough for a law; the rest is its default.
-SMALL: dict[str, dict[str, Any]] = {"mnist1d": {"samples": 100}, "teacher": {"samples": 100}, "gaussian": {"samples": 100}}
+# What makes a set small enough for a law, and a line one of many (in one dimension no seed turns it); the rest is its default.
+SMALL: dict[str, dict[str, Any]] = {"mnist1d": {"samples": 100}, "teacher": {"samples": 100}, "gaussian": {"samples": 100}, "line": {"features": 3}}
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,9 @@ class AbstractData(AbstractComponent):
     group: ClassVar[str] = "data"
     # Package that `load` imports, where it is not a hard dependency of gradyn.
     package: ClassVar[str | None] = None
+    # Whether the training part's rows, in order, are points along a curve; and whether the first follows on the last.
+    is_curve: ClassVar[bool] = False
+    is_closed: ClassVar[bool] = False
 
     @property
     def features(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,9 @@ class Circle(AbstractData):
     Source: Poole, Lahiri, Raghu, Sohl-Dickstein and Ganguli 2016, arXiv:1606.05340, section 3.
     """
 
+    is_curve: ClassVar[bool] = True
+    is_closed: ClassVar[bool] = True
+
     seed: int = 0
     samples: int = 256
     features: int = 64
@@ -48,7 +52,11 @@ class Circle(AbstractData):
 
     def load(self) -> Dataset:
         """Draw the plane and place the points."""
-        u, v = orthonormal_pair(self.seed, "circle", 0, self.features)
-        angle = 2.0 * np.pi * np.arange(self.samples)[:, None] / self.samples
-        x = np.sqrt(self.length * self.features) * (np.cos(angle) * u + np.sin(angle) * v)
-        return self.parted(x, None, None, all_rows(self.samples))
+        angle = 2.0 * np.pi * np.arange(self.samples) / self.samples
+        return self.parted(on_great_circle(self.seed, angle, self.features, self.length), None, None, all_rows(self.samples))
+
+
+def on_great_circle(seed: int, angle_S: np.ndarray, features: int, length: float) -> np.ndarray:
+    """The points of a random great circle at given angles, [S, features], each of mean square `length`."""
+    u, v = orthonormal_pair(seed, "circle", 0, features)
+    return np.sqrt(length * features) * (np.cos(angle_S)[:, None] * u + np.sin(angle_S)[:, None] * v)

@@ -36,6 +36,11 @@ class AbstractNorm(AbstractComponent):
         """Whether a learned gain and shift per unit follow."""
         return False
 
+    @property
+    def mixes_samples(self) -> bool:
+        """Whether a sample's output depends on the other samples of its batch; True for signals where a class doesn't say, which is never wrong."""
+        return self.where not in (None, "weight")
+
     def normalize(self, t: Tensor) -> Tensor:
         """Normalized t [R, B, N] (or weights [R, N, M])."""
         raise TypeError(f"{type(self).__name__} must define normalize")
@@ -47,6 +52,13 @@ class AbstractNorm(AbstractComponent):
     def pullback(self, upstream: Tensor, normalized: Tensor, saved: Any) -> Tensor:
         """J^T upstream, J the Jacobian of `normalize` at the forward pass' t."""
         return torch.func.vjp(self.normalize, saved)[1](upstream)[0]
+
+    def pushforward(self, tangent: Tensor, normalized: Tensor, saved: Any) -> Tensor:
+        """J tangent, J as in `pullback`, as the transpose of the pullback; only probes ask for it."""
+        # Not torch.func.jvp: at its first call torch 2.13 warns of its own use of torch.jit.
+        transposed = torch.func.vjp(lambda upstream: torch.func.vjp(self.normalize, saved)[1](upstream)[0], torch.zeros_like(saved))[1]
+        pushed: Tensor = transposed(tangent)[0]
+        return pushed
 
     def affine_pullback(self, upstream: Tensor, normalized: Tensor, saved: Any, gain_R1N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The pullback of gain * normalize(t) + shift: cotangents of t, of the gain [R, N] and of the shift [R, N]."""
@@ -95,6 +107,11 @@ class AbstractActivationNorm(AbstractNorm):
         """The field `affine`."""
         return self.affine
 
+    @property
+    def mixes_samples(self) -> bool:
+        """Where the axis is the batch's."""
+        return self.axis == 1
+
     def normalize(self, t: Tensor) -> Tensor:
         """(t - mean) / sqrt(variance + eps), mean and variance along the axis; without the mean where it does not centre."""
         centred = t - t.mean(self.axis, keepdim=True) if self.centres else t
@@ -112,6 +129,10 @@ class AbstractActivationNorm(AbstractNorm):
         if self.centres:
             out.sub_(self._mean(upstream))
         return out.mul_(saved)
+
+    def pushforward(self, tangent: Tensor, normalized: Tensor, saved: Tensor) -> Tensor:
+        """The pullback: J is symmetric."""
+        return self.pullback(tangent, normalized, saved)
 
     def _mean(self, t: Tensor) -> Tensor:
         # torch.mean along a short last axis takes half as long again.

@@ -1,9 +1,17 @@
 """WHAT IS MEASURED?  Columns, and the functions and probes that fill them from a step's two passes."""
 
 from gradyn.probes.columns import LAYER_COLUMNS, STEP_COLUMNS
+from gradyn.probes.curve_length import CurveLength
+from gradyn.probes.delta_moments import DeltaMoments
 from gradyn.probes.float_counts import FloatCounts
+from gradyn.probes.gradient_autocorrelation import GradientAutocorrelation
+from gradyn.probes.gradient_scale import GradientScale
+from gradyn.probes.jacobian import Jacobian
 from gradyn.probes.layers import LOG10_2, SATURATED, log10_update_ratios, measure_layers
-from gradyn.probes.probe import AbstractProbe, Cells, Moment, probe_columns
+from gradyn.probes.linearized import LinearizedNet
+from gradyn.probes.pair_correlation import PairCorrelation
+from gradyn.probes.path_lengths import PathLengths
+from gradyn.probes.probe import AbstractProbe, AbstractRunProbe, Cells, Moment, Row, probe_columns
 
 __all__ = [
     "LAYER_COLUMNS",
@@ -11,9 +19,19 @@ __all__ = [
     "SATURATED",
     "STEP_COLUMNS",
     "AbstractProbe",
+    "AbstractRunProbe",
     "Cells",
+    "CurveLength",
+    "DeltaMoments",
     "FloatCounts",
+    "GradientAutocorrelation",
+    "GradientScale",
+    "Jacobian",
+    "LinearizedNet",
     "Moment",
+    "PairCorrelation",
+    "PathLengths",
+    "Row",
     "log10_update_ratios",
     "measure_layers",
     "probe_columns",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -122,21 +123,38 @@ def _moments(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return mean, torch.linalg.vector_norm(wide.sub_(mean.unsqueeze(1)), dim=1) / root, rms
 
 
-# Digest of a matrix -> its largest singular value. The runs of a sweep that share init and seed begin with the same matrices.
-_known: dict[bytes, float] = {}
-_MOST_KNOWN = 16_384
+class _Digested:
+    """A matrix that is known by its digest: a cache keeps twenty bytes of it, for it gives its numbers away."""
+
+    __slots__ = ("_key", "_matrix")
+
+    def __init__(self, matrix: Floats) -> None:
+        contiguous = np.ascontiguousarray(matrix)
+        self._key = hashlib.sha1(contiguous.data, usedforsecurity=False).digest(), contiguous.shape
+        self._matrix: Floats | None = contiguous
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Digested) and self._key == other._key
+
+    def taken(self) -> Floats:
+        """The matrix, once."""
+        matrix, self._matrix = self._matrix, None
+        assert matrix is not None
+        return matrix
 
 
 def _spectral(w_RNM: Tensor) -> Floats:
     """Largest singular value of each run's matrix, [R]; nan where the matrix is not finite (LAPACK would raise for all runs)."""
-    matrices = np.ascontiguousarray(w_RNM.double().cpu().numpy())
-    keys = [hashlib.sha1(matrix.data, usedforsecurity=False).digest() + repr(matrix.shape).encode() for matrix in matrices]
-    if len(_known) + len(keys) > _MOST_KNOWN:
-        _known.clear()
-    for key, matrix in zip(keys, matrices, strict=True):
-        if key not in _known:
-            _known[key] = _largest_singular_value(matrix)
-    return np.array([_known[key] for key in keys])
+    return np.array([_known_spectral(_Digested(matrix)) for matrix in w_RNM.double().cpu().numpy()])
+
+
+# The runs of a sweep that share init and seed begin with the same matrices.
+@lru_cache(maxsize=16_384)
+def _known_spectral(matrix: _Digested) -> float:
+    return _largest_singular_value(matrix.taken())
 
 
 def _largest_singular_value(matrix: Floats) -> float:

@@ -7,14 +7,18 @@ belongs to the folder's log and not to the run's identity.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradyn.core import AbstractComponent, Column, Scaled, options
+from gradyn.core import AbstractComponent, Column, Scaled, options, require, stream
+from gradyn.data import AbstractData
 from gradyn.nn import LayerCotangent, LayerPass, Net, Parameters
+
+# One layer column of one run: a number a layer, None where the column does not exist.
+Row = list[float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,10 @@ class Moment:
         cotangents: norms of the backward pass, one a layer.
         loss_scale: by which the loss was multiplied; `gradients` and `cotangents` are those of the loss itself.
         gradients: of loss plus penalty, before clipping, by name of the parameter.
+        data: the runs' data; another seed of it for each, perhaps.
+        seeds: of the runs.
+        step: updates made before.
+        rows_RB: which row of the training part each sample of the batch is, on the host.
     """
 
     net: Net
@@ -51,6 +59,14 @@ class Moment:
     cotangents: list[LayerCotangent]
     loss_scale: float
     gradients: dict[str, Scaled]
+    data: AbstractData
+    seeds: tuple[int, ...]
+    step: int
+    rows_RB: NDArray[np.int64]
+
+    def draws(self, run: int, purpose: str) -> np.random.Generator:
+        """A generator of this run and step for what a probe draws; the run's own numbers come from other streams."""
+        return stream(self.seeds[run], f"probe {purpose}", self.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,38 @@ class AbstractProbe(AbstractComponent):
     def measure(self, moment: Moment) -> dict[str, Cells]:
         """Column name -> its cells; called at every measured step, before the update."""
         raise TypeError(f"{type(self).__name__} must define measure")
+
+    def require(self, holds: bool, field: str, rule: str, fix: str = "") -> None:
+        """Raise a `ConfigError` that names the setting as the command line does, `log.probes.<name>.<field>`, unless `holds`."""
+        require(holds, f"log.probes.{self.name}.{field}", rule, getattr(self, field), fix)
+
+    def require_count(self, field: str, low: int = 1) -> None:
+        """Raise unless the field is a whole number >= `low` (True is none)."""
+        self.require(type(getattr(self, field)) is int and getattr(self, field) >= low, field, f"be a whole number >= {low}")
+
+    def require_whole_set(self, spec: Any) -> None:
+        """Raise unless every batch of the run is its whole training part: then the probe finds each row's neighbours in it."""
+        rows = spec.data.train_samples
+        rule = f"be {rows}, all rows of data={spec.data.name}, with probe={self.name}"
+        require(spec.batch_size == rows, "batch_size", rule, spec.batch_size, f"Set batch_size={rows}.")
+
+
+@dataclass(frozen=True, slots=True)
+class AbstractRunProbe(AbstractProbe):
+    """A probe that looks at one run at a time: then its bits can't depend on which runs are stacked."""
+
+    def measure(self, moment: Moment) -> dict[str, Cells]:
+        found = [self.measure_run(moment, run) for run in range(len(moment.seeds))]
+        return {name: _cells([rows[name] for rows in found]) for name in found[0]}
+
+    def measure_run(self, moment: Moment, run: int) -> dict[str, Row]:
+        """Column name -> its number in every layer, None where it does not exist by the net's structure."""
+        raise TypeError(f"{type(self).__name__} must define measure_run")
+
+
+def _cells(rows: list[Row]) -> Cells:
+    values_RL = np.array([[0.0 if value is None else value for value in row] for row in rows])
+    return Cells(values_RL, tuple(value is not None for value in rows[0]))
 
 
 def probe_columns() -> tuple[Column, ...]:

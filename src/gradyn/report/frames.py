@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 import yaml  # type: ignore[import-untyped]
 
-from gradyn.core import ConfigError
+from gradyn.core import ConfigError, options
+from gradyn.probes import AbstractProbe
 from gradyn.report.measured import is_measured_only, kept
 from gradyn.report.style import ordered
-from gradyn.store import RUN_COLUMNS, load
+from gradyn.store import RUN_COLUMNS, load, stored_log
 
 # An axis that is not shown is held at the first of these that the folder has.
 _RESTING = ("none", "plain")
@@ -165,7 +166,7 @@ class Frames:
         return table.columns.to_numpy(), table.to_numpy(dtype=float)
 
 
-# What figures are made from: a third of the columns of `layers`, so a third of its bytes is read.
+# What figures are made from, besides the columns of probes: a third of the standard columns of `layers`, so a third of their bytes is read.
 _LAYERS = (
     "log10_grad_w_l2",
     "log10_delta_rms",
@@ -195,8 +196,14 @@ def read(folder: str | Path, planned: int | None = None) -> Frames:
         if is_measured_only(name):
             raise ConfigError("folder", "hold the tables of a measurement", str(folder), f"Measure first: gradyn reproduce --only {name}.")
     results = load(folder)
-    layers = results.frame("layers", ["run_id", "step", "layer", *_LAYERS])
+    layers = results.frame("layers", ["run_id", "step", "layer", *_LAYERS, *_of_probes(folder)])
     return Frames(name, results.runs, results.steps, layers, planned or _planned(folder), found.tables, found.settings, found.made)
+
+
+def _of_probes(folder: Path) -> list[str]:
+    """The columns of the probes that the folder's log names."""
+    named = (stored_log(folder) or {}).get("probes", {})
+    return [column.name for name, probe in options(AbstractProbe).items() if name in named and issubclass(probe, AbstractProbe) for column in probe.columns]
 
 
 def _planned(folder: Path) -> int | None:

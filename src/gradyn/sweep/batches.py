@@ -77,6 +77,10 @@ class Batches:
         vectors = np.stack([_vectors(spec, step, shape) for spec in self._specs])
         return x_RBM, torch.from_numpy(vectors).to(self._device, self._dtype)
 
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """Row numbers [R, B] of a step's batch within each run's training part."""
+        return self._order_RTB[:, step]
+
     def labels(self, step: int) -> Tensor | None:
         """Labels [R, B] of a step; None where the data has none."""
         return None if self._labels_S is None else self._labels_S[self._rows_TRB[step]]

@@ -127,6 +127,9 @@ class Plan:
         notes: what the plan line says besides: how the runs were composed, layers that stay plain, runs met twice.
         first: column -> values of the runs that the queue takes first (`depth`, `norm`, `init.sigma_w`, ...); empty: no such choice.
         config: text of the resolved config, for the folder.
+
+    Raises:
+        ConfigError: a probe does not fit a run.
     """
 
     specs: tuple[RunSpec, ...]
@@ -138,6 +141,11 @@ class Plan:
     notes: tuple[str, ...] = ()
     first: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     config: str | None = None
+
+    def __post_init__(self) -> None:
+        for probe in self.log.probes:
+            for spec in self.specs:
+                probe.check(spec)
 
     def is_first(self, spec: RunSpec) -> bool:
         """Whether the run is among those whose figures come first; with nothing given, all are alike."""
