@@ -114,6 +114,15 @@ def test_the_commands_of_a_page_exist(reader: ModuleType, page: str) -> None:
                 pytest.fail(f"{line}: a command of another kind; say here how it is known to exist")
 
 
+@pytest.mark.parametrize("page", WRITTEN)
+def test_the_formulas_of_a_page_survive_markdown(page: str) -> None:
+    prose = re.sub(r"`[^`\n]+`", "", FENCE.sub("", text(page)))
+    displayed, inline = re.findall(r"\$\$.+?\$\$", prose, re.DOTALL), re.sub(r"\$\$.+?\$\$", "", prose, flags=re.DOTALL)
+    # GitHub ends a formula with its line, and takes a backslash in front of punctuation for Markdown's own: \\, and \\{ lose it.
+    assert [line for line in inline.splitlines() if line.count("$") % 2] == []
+    assert [part for part in [*displayed, *re.findall(r"\$.+?\$", inline)] if re.search(r"\\[^A-Za-z\s]", part)] == []
+
+
 def test_every_picture_is_small_and_on_a_page(build: ModuleType) -> None:
     # Where a link leads to nothing test_readme.py says so.
     pictures = {path.name for path in (COURSE / "figures").iterdir()}

@@ -23,9 +23,12 @@ from facts import facts
 HERE = Path(__file__).resolve().parent
 # Every language has every page, and says what its answers are called.
 LANGUAGES = {"en": "Answer", "ko": "답"}
-PAGES = ("1-computation-graph",)
+PAGES = ("1-computation-graph", "2-chain-rule")
 # Experiment -> the figures of it that a page shows.
-FIGURES = {"autodiff_graph": ("autodiff_graph", "autodiff_graph_dynamic")}
+FIGURES = {
+    "autodiff_graph": ("autodiff_graph", "autodiff_graph_dynamic"),
+    "autodiff_jacobians": ("autodiff_jacobians",),
+}
 # Enough for lines, boxes and the edges of letters; a third of the bytes.
 COLOURS = 48
 

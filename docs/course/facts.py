@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 
-from gradyn.autodiff import deep_graph, dynamic_graph, textbook_graph
+from gradyn.autodiff import MlpCost, chain_cost, deep_graph, dynamic_graph, forward_order, reverse_order, textbook_graph
 
 Facts = dict[str, str]
 
@@ -26,11 +26,23 @@ def computation_graph() -> Facts:
     }
 
 
+def chain_rule() -> Facts:
+    """Page 2: orders of a chain, and what the gradient of a million weights costs in matrix products."""
+    loss, million = [1, 64, 64, 64, 64], MlpCost((500,) * 5)
+    from_output, from_input = chain_cost(loss, reverse_order(4)), chain_cost(loss, forward_order(4))
+    return {
+        "loss_from_output": f"{from_output:,}",
+        "loss_from_input": f"{from_input:,}",
+        "loss_orders_ratio": f"{from_input / from_output:.0f}",
+        "million_gradient": f"{million.weight_gradient / million.forward:.2f}",
+    }
+
+
 @functools.cache
 def facts() -> Facts:
     """All of them. Two pages may use one name; no two functions may define it."""
     found: Facts = {}
-    for page in (computation_graph(),):
+    for page in (computation_graph(), chain_rule()):
         if twice := sorted(found.keys() & page.keys()):
             raise ValueError(f"a name must be defined once; got {', '.join(twice)} again.")
         found |= page
