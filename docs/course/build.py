@@ -1,4 +1,4 @@
-"""Fills the pages of the course: `python docs/course/build.py`; with `--check` it only compares, with `--figures` it draws the pictures anew.
+"""Fills the pages of the course: `python docs/course/build.py`; with `--check` it only compares, with `--figures [experiment ...]` it draws the pictures anew.
 
 A page is plain Markdown, the same in each language but for its prose:
 
@@ -23,11 +23,12 @@ from facts import facts
 HERE = Path(__file__).resolve().parent
 # Every language has every page, and says what its answers are called.
 LANGUAGES = {"en": "Answer", "ko": "답"}
-PAGES = ("1-computation-graph", "2-chain-rule")
+PAGES = ("1-computation-graph", "2-chain-rule", "3-backprop-by-hand")
 # Experiment -> the figures of it that a page shows.
 FIGURES = {
     "autodiff_graph": ("autodiff_graph", "autodiff_graph_dynamic"),
     "autodiff_jacobians": ("autodiff_jacobians",),
+    "autodiff_by_hand": ("autodiff_by_hand",),
 }
 # Enough for lines, boxes and the edges of letters; a third of the bytes.
 COLOURS = 48
@@ -83,17 +84,17 @@ def filled(page: str, known: Mapping[str, str]) -> str:
     return NUMBER.sub(lambda found: f"<!--={found['name']}-->{known[found['name']]}<!--/-->", page)
 
 
-def draw() -> None:
-    """Carry out the experiments of FIGURES at full scale, and keep their pictures."""
+def draw(asked: list[str]) -> None:
+    """Carry out the experiments of FIGURES at full scale, or those that are asked for, and keep their pictures."""
     from PIL import Image
 
     from gradyn.report import experiments, main
 
     known = experiments()
     with tempfile.TemporaryDirectory() as results:
-        for name, stems in FIGURES.items():
+        for name in asked or FIGURES:
             main(known[name], ["--run", "--results", results, "--format", "png"])
-            for stem in stems:
+            for stem in FIGURES[name]:
                 picture = Image.open(Path(results) / name / "figures" / f"{stem}.png").convert("RGB")
                 picture.quantize(COLOURS, dither=Image.Dither.NONE).save(HERE / "figures" / f"{stem}.png", optimize=True)
 
@@ -101,7 +102,7 @@ def draw() -> None:
 def fill(arguments: list[str]) -> int:
     """Fill every page that is there; with `--check` name those that are not as they should be, and return 1 if there is one."""
     if "--figures" in arguments:
-        draw()
+        draw([argument for argument in arguments if not argument.startswith("--")])
     stale = []
     for path in sorted(HERE / language / f"{page}.md" for language in LANGUAGES for page in PAGES):
         if not path.exists():

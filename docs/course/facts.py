@@ -7,9 +7,17 @@ from __future__ import annotations
 
 import functools
 
-from gradyn.autodiff import MlpCost, chain_cost, deep_graph, dynamic_graph, forward_order, reverse_order, textbook_graph
+import torch
+
+from gradyn.autodiff import MlpCost, chain_cost, deep_graph, dynamic_graph, forward_order, reverse_order, textbook_graph, two_layer
 
 Facts = dict[str, str]
+
+
+def power(x: float) -> str:
+    """A number of two digits as it is written by hand: 9.5·10⁻⁷."""
+    mantissa, exponent = f"{x:.1e}".split("e")
+    return f"{mantissa}·10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
 def computation_graph() -> Facts:
@@ -38,11 +46,17 @@ def chain_rule() -> Facts:
     }
 
 
+def by_hand() -> Facts:
+    """Page 3."""
+    given = ([[1.0, 2.0]], [[4.0]], [[1.0, -1.0], [2.0, 1.0]], [0.5, -1.0], [[3.0, 2.0]], [-1.0])
+    return {"two_layer_loss": f"{two_layer(*map(torch.tensor, given)).loss.item():g}", "quarter_to_the_tenth": power(0.25**10)}
+
+
 @functools.cache
 def facts() -> Facts:
     """All of them. Two pages may use one name; no two functions may define it."""
     found: Facts = {}
-    for page in (computation_graph(), chain_rule()):
+    for page in (computation_graph(), chain_rule(), by_hand()):
         if twice := sorted(found.keys() & page.keys()):
             raise ValueError(f"a name must be defined once; got {', '.join(twice)} again.")
         found |= page
