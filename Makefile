@@ -67,8 +67,9 @@ format: setup ## rewrite the sources in the project's format
 bench: setup ## measure speed; prints hardware and versions
 	$(PY) -m pytest -m bench -s $(ARGS)
 
-docs: setup ## write docs/columns.md from the columns that the code declares
+docs: setup ## write docs/columns.md from the code, and what the course's blocks print and its numbers
 	$(PY) docs/columns.py
+	$(PY) docs/course/build.py
 
 clean: ## remove caches and build products; keeps .venv and results
 	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage outputs multirun

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import pkgutil
+import sys
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 # Before matplotlib is first imported: no test may need a display.
 os.environ["MPLBACKEND"] = "agg"
@@ -19,6 +22,7 @@ import gradyn
 from gradyn.core import groups, options
 
 torch.set_num_threads(1)
+CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,6 +56,21 @@ def seed(request: pytest.FixtureRequest) -> int:
 def rng(seed: int) -> np.random.Generator:
     """A numpy generator of this test alone."""
     return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="session")
+def reader() -> ModuleType:
+    """.ci/readme.py, which is no package."""
+    if not (CHECKOUT / ".ci" / "readme.py").exists():
+        pytest.skip("the sdist leaves .ci/ out")
+    spec = importlib.util.spec_from_file_location("readme", CHECKOUT / ".ci" / "readme.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # A dataclass with postponed annotations looks its module up.
+    sys.modules["readme"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def exclusions() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
+import importlib
 import re
 import shlex
 import subprocess
@@ -22,21 +22,6 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "experiments").glob("*.md"), *(ROOT
 # Every catalogue has to be loaded before `groups()` is asked.
 CATALOGUES = ("gradyn.nn", "gradyn.optim", "gradyn.data")
 FIRST_LOOK = ["sweep", "experiment=quick", "depth=16", "activation=tanh", "init=he_normal", "norm=none"]
-
-
-@pytest.fixture(scope="module")
-def reader() -> ModuleType:
-    """.ci/readme.py, which is no package."""
-    if not (ROOT / ".ci" / "readme.py").exists():
-        pytest.skip("the sdist leaves .ci/ out")
-    spec = importlib.util.spec_from_file_location("readme", ROOT / ".ci" / "readme.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # A dataclass with postponed annotations looks its module up.
-    sys.modules["readme"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def python_blocks() -> list[str]:
