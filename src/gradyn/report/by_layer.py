@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,10 +13,13 @@ from gradyn.core import options
 from gradyn.nn import AbstractActivation
 from gradyn.report.figure import Drawn, decades, label
 from gradyn.report.frames import Frames, MissingError, seed_words
+from gradyn.report.predicted import predicted, rate_error
 from gradyn.report.rates import rates
 from gradyn.report.style import INK, Page, layer_ticks, line_key, look, remark, seed_lines
 
 _QUANTITIES = ("log10_delta_rms", "log10_grad_w_l2")
+# The wide limit: closer dashes than a bound's, in a colour that is seen on light and dark lines.
+_THEORY: dict[str, Any] = {"color": "#E69F00", "linestyle": (0, (1.6, 1.2)), "linewidth": 1.1}
 # The page that stands for all: the initializer that is meant for ReLU, under which sigmoid nets vanish.
 _FIRST = ("he_normal", "he_uniform", "xavier_normal", "torch_default")
 
@@ -39,7 +44,7 @@ def _page(frames: Frames, page: Page, runs: pd.DataFrame, init: str, stem: str) 
     foot = (
         f"{seed_words(runs['seed'].nunique())} Dashed: the most that can arrive from the last hidden layer, product of max|φ′| ‖W‖₂ over the layers between "
         f"({bound}; median over seeds; where it leaves the picture it forbids nothing). Cross: not finite from there on; "
-        f"triangle: exactly zero. {frames.progress}"
+        f"triangle: exactly zero. Theory: `gradyn.theory.predict`, width to infinity, where it holds. {frames.progress}"
     )
     figure, axes = page.sheet(
         len(activations),
@@ -53,7 +58,7 @@ def _page(frames: Frames, page: Page, runs: pd.DataFrame, init: str, stem: str) 
         gap=(0.55, 0.3),
     )
     rows = frames.at_start(runs, [*_QUANTITIES, *(["weight_spectral"] if has_spectrum else [])])
-    points = []
+    points, errors = [], []
     for row, activation in enumerate(activations):
         for depth in depths:
             group = runs[(runs["activation"] == activation) & (runs["depth"] == depth)]
@@ -65,6 +70,12 @@ def _page(frames: Frames, page: Page, runs: pd.DataFrame, init: str, stem: str) 
                 seed_lines(axes[row, side], layers, values, colour)
                 mark_end(axes[row, side], layers, values, colour, f"depth {depth}")
                 points.append(_points(group, layers, values, activation, depth, quantity))
+                said, _ = predicted(group, quantity)
+                if np.isfinite(said).any():
+                    axes[row, side].plot(layers, said, zorder=4, **_THEORY)
+                    points.append(_points(group.iloc[:1], layers, said[None], activation, depth, f"theory of {quantity}").assign(seed="theory"))
+                    if quantity == "log10_delta_rms":
+                        errors.append(rate_error(layers, values, said))
                 if quantity == "log10_delta_rms":
                     limit = upper_bound(frames, group, layers, values, rows if has_spectrum else None)
                     if np.isfinite(limit).any():
@@ -81,6 +92,8 @@ def _page(frames: Frames, page: Page, runs: pd.DataFrame, init: str, stem: str) 
     for key in keys:
         key.set_marker("")
     keys.append(Line2D([], [], color=INK, linestyle=(0, (4, 2)), linewidth=0.9, label="bound"))
+    if errors:
+        keys.append(Line2D([], [], **_THEORY, label=f"theory (rate of δ off by at most {np.nanmax(np.abs(errors)):.3f} decades / layer)"))
     page.legend(figure, keys, columns=4 if page.is_narrow else len(keys))
     return Drawn(stem, figure, claim, held, foot, pd.concat(points, ignore_index=True), _QUANTITIES)
 
