@@ -9,7 +9,19 @@ import functools
 
 import torch
 
-from gradyn.autodiff import MlpCost, chain_cost, deep_graph, dynamic_graph, forward_order, reverse_order, textbook_graph, two_layer
+from gradyn.autodiff import (
+    EXPLANATIONS,
+    MlpCost,
+    chain_cost,
+    deep_graph,
+    difference_errors,
+    dynamic_graph,
+    forward_order,
+    method_table,
+    reverse_order,
+    textbook_graph,
+    two_layer,
+)
 
 Facts = dict[str, str]
 
@@ -52,11 +64,24 @@ def by_hand() -> Facts:
     return {"two_layer_loss": f"{two_layer(*map(torch.tensor, given)).loss.item():g}", "quarter_to_the_tenth": power(0.25**10)}
 
 
+def three_ways() -> Facts:
+    """Page 4: the table of methods, as the experiment measures it."""
+    at = 0.2
+    rows = {row["method"]: row for row in method_table(difference_errors(at, [4, 5, 6, 7]), at)}
+    errors = {f"{name}_best_error": power(rows[name]["error"]) for name in ("forward", "central")}
+    return errors | {f"{name}_operations": str(row["operations"]) for name, row in rows.items()}
+
+
+def inside() -> Facts:
+    """Page 5."""
+    return {"explanations": f"{len(EXPLANATIONS)}"}
+
+
 @functools.cache
 def facts() -> Facts:
     """All of them. Two pages may use one name; no two functions may define it."""
     found: Facts = {}
-    for page in (computation_graph(), chain_rule(), by_hand()):
+    for page in (computation_graph(), chain_rule(), by_hand(), three_ways(), inside()):
         if twice := sorted(found.keys() & page.keys()):
             raise ValueError(f"a name must be defined once; got {', '.join(twice)} again.")
         found |= page
