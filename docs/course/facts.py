@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import torch
 
 from gradyn.autodiff import (
@@ -18,6 +19,7 @@ from gradyn.autodiff import (
     dynamic_graph,
     forward_order,
     method_table,
+    mlp,
     reverse_order,
     textbook_graph,
     two_layer,
@@ -77,11 +79,16 @@ def inside() -> Facts:
     return {"explanations": f"{len(EXPLANATIONS)}"}
 
 
+def engine() -> Facts:
+    """Page 6: the net of the experiment on two moons."""
+    return {"moons_parameters": f"{len(mlp([2, 8, 8, 1], np.random.default_rng(0)).parameters)}"}
+
+
 @functools.cache
 def facts() -> Facts:
     """All of them. Two pages may use one name; no two functions may define it."""
     found: Facts = {}
-    for page in (computation_graph(), chain_rule(), by_hand(), three_ways(), inside()):
+    for page in (computation_graph(), chain_rule(), by_hand(), three_ways(), inside(), engine()):
         if twice := sorted(found.keys() & page.keys()):
             raise ValueError(f"a name must be defined once; got {', '.join(twice)} again.")
         found |= page
