@@ -23,7 +23,15 @@ from facts import facts
 HERE = Path(__file__).resolve().parent
 # Every language has every page, and says what its answers are called.
 LANGUAGES = {"en": "Answer", "ko": "답"}
-PAGES = ("1-computation-graph", "2-chain-rule", "3-backprop-by-hand", "4-numeric-symbolic-automatic", "5-autograd-inside", "6-scalar-engine")
+PAGES = (
+    "1-computation-graph",
+    "2-chain-rule",
+    "3-backprop-by-hand",
+    "4-numeric-symbolic-automatic",
+    "5-autograd-inside",
+    "6-scalar-engine",
+    "7-functions-and-gradcheck",
+)
 # Experiment -> the figures of it that a page shows.
 FIGURES = {
     "autodiff_graph": ("autodiff_graph", "autodiff_graph_dynamic"),
@@ -32,6 +40,7 @@ FIGURES = {
     "autodiff_numeric": ("autodiff_numeric",),
     "autodiff_inside": ("autodiff_inside",),
     "autodiff_engine": ("autodiff_engine",),
+    "autodiff_functions": ("autodiff_functions",),
 }
 # Enough for lines, boxes and the edges of letters; a third of the bytes.
 COLOURS = 48

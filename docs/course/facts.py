@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from gradyn.autodiff import (
+    CAUSES,
     EXPLANATIONS,
     MlpCost,
     chain_cost,
@@ -84,11 +85,16 @@ def engine() -> Facts:
     return {"moons_parameters": f"{len(mlp([2, 8, 8, 1], np.random.default_rng(0)).parameters)}"}
 
 
+def functions() -> Facts:
+    """Page 7."""
+    return {"causes": f"{len(CAUSES)}"}
+
+
 @functools.cache
 def facts() -> Facts:
     """All of them. Two pages may use one name; no two functions may define it."""
     found: Facts = {}
-    for page in (computation_graph(), chain_rule(), by_hand(), three_ways(), inside(), engine()):
+    for page in (computation_graph(), chain_rule(), by_hand(), three_ways(), inside(), engine(), functions()):
         if twice := sorted(found.keys() & page.keys()):
             raise ValueError(f"a name must be defined once; got {', '.join(twice)} again.")
         found |= page
