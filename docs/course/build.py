@@ -31,6 +31,7 @@ PAGES = (
     "5-autograd-inside",
     "6-scalar-engine",
     "7-functions-and-gradcheck",
+    "8-one-curve",
 )
 # Experiment -> the figures of it that a page shows.
 FIGURES = {
@@ -41,6 +42,7 @@ FIGURES = {
     "autodiff_inside": ("autodiff_inside",),
     "autodiff_engine": ("autodiff_engine",),
     "autodiff_functions": ("autodiff_functions",),
+    "autodiff_one_curve": ("autodiff_one_curve",),
 }
 # Enough for lines, boxes and the edges of letters; a third of the bytes.
 COLOURS = 48

@@ -16,6 +16,7 @@ from gradyn.autodiff import (
     MlpCost,
     chain_cost,
     deep_graph,
+    deltas_by_hand,
     difference_errors,
     dynamic_graph,
     forward_order,
@@ -43,7 +44,7 @@ def computation_graph() -> Facts:
     found |= {"textbook_nodes": f"{len(textbook.nodes)}", "textbook_edges": f"{len(textbook.edges)}"}
     return {
         **found,
-        "deep_levels": f"{max(deep_graph(5000).levels().values()):,}",
+        "deep_levels": f"{max(deep_graph(2000).levels().values()):,}",
         "dynamic_three": f"{len(dynamic_graph(3.0).nodes)}",
         "dynamic_six": f"{len(dynamic_graph(-6.0).nodes)}",
     }
@@ -90,11 +91,20 @@ def functions() -> Facts:
     return {"causes": f"{len(CAUSES)}"}
 
 
+def one_curve() -> Facts:
+    """Page 8: the sigmoid net of its first block."""
+    depth, width, rng = 30, 6, np.random.default_rng(0)
+    weights = [rng.standard_normal((width, width)) / width**0.5 for _ in range(depth)]
+    found = deltas_by_hand(weights, [np.zeros(width)] * depth, *rng.standard_normal((2, 4, width)))
+    lost = float(np.log10(np.linalg.norm(found[-1]) / np.linalg.norm(found[0])))
+    return {"thirty_decades": f"{lost:.1f}", "thirty_rate": f"{lost / (depth - 1):.2f}"}
+
+
 @functools.cache
 def facts() -> Facts:
     """All of them. Two pages may use one name; no two functions may define it."""
     found: Facts = {}
-    for page in (computation_graph(), chain_rule(), by_hand(), three_ways(), inside(), engine(), functions()):
+    for page in (computation_graph(), chain_rule(), by_hand(), three_ways(), inside(), engine(), functions(), one_curve()):
         if twice := sorted(found.keys() & page.keys()):
             raise ValueError(f"a name must be defined once; got {', '.join(twice)} again.")
         found |= page
