@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import importlib.util
 import re
@@ -70,6 +71,17 @@ def test_a_page_and_its_twin_have_the_same_blocks_and_numbers(build: ModuleType,
         assert set(build.NUMBER.findall(text(page))) == set(build.NUMBER.findall(text(f"{other}/{name}")))
 
 
+@pytest.mark.parametrize("page", WRITTEN)
+def test_the_entry_leads_to_every_page(page: str) -> None:
+    assert f"]({page})" in (COURSE / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_program_of_a_page_is_its_blocks_in_order(build: ModuleType) -> None:
+    for page in build.PAGES:
+        blocks = [body for kind, body in FENCE.findall(text(f"en/{page}.md")) if kind == "python"]
+        assert ast.dump(ast.parse(build.program(page))) == ast.dump(ast.parse("".join(blocks)))
+
+
 def test_every_fact_is_on_a_page(build: ModuleType) -> None:
     used = {found["name"] for page in WRITTEN for found in build.NUMBER.finditer(text(page))}
     assert used == set(build.facts())
@@ -127,7 +139,7 @@ def test_every_picture_is_small_and_on_a_page(build: ModuleType) -> None:
     # Where a link leads to nothing test_readme.py says so.
     pictures = {path.name for path in (COURSE / "figures").iterdir()}
     shown = {name for page in WRITTEN for name in re.findall(r"!\[[^\]]+\]\(\.\./figures/([^)]+)\)", text(page))}
-    assert pictures == shown == {f"{stem}.png" for stems in build.FIGURES.values() for stem in stems}
+    assert pictures == shown == {f"{stem}.png" for stems in build.PAGES.values() for stem in stems}
     assert max(path.stat().st_size for path in (COURSE / "figures").iterdir()) < 150_000
 
 

@@ -1,4 +1,6 @@
-"""Fills the pages of the course: `python docs/course/build.py`; with `--check` it only compares, with `--figures [experiment ...]` it draws the pictures anew.
+"""Fills the pages of the course: `python docs/course/build.py`.
+
+With `--check` it only compares, with `--program 3` it prints the code of page 3 as a script, with `--figures 3` it draws the pictures of page 3 anew.
 
 A page is plain Markdown, the same in each language but for its prose:
 
@@ -23,26 +25,16 @@ from facts import facts
 HERE = Path(__file__).resolve().parent
 # Every language has every page, and says what its answers are called.
 LANGUAGES = {"en": "Answer", "ko": "답"}
-PAGES = (
-    "1-computation-graph",
-    "2-chain-rule",
-    "3-backprop-by-hand",
-    "4-numeric-symbolic-automatic",
-    "5-autograd-inside",
-    "6-scalar-engine",
-    "7-functions-and-gradcheck",
-    "8-one-curve",
-)
-# Experiment -> the figures of it that a page shows.
-FIGURES = {
-    "autodiff_graph": ("autodiff_graph", "autodiff_graph_dynamic"),
-    "autodiff_jacobians": ("autodiff_jacobians",),
-    "autodiff_by_hand": ("autodiff_by_hand",),
-    "autodiff_numeric": ("autodiff_numeric",),
-    "autodiff_inside": ("autodiff_inside",),
-    "autodiff_engine": ("autodiff_engine",),
-    "autodiff_functions": ("autodiff_functions",),
-    "autodiff_one_curve": ("autodiff_one_curve",),
+# Page -> its figures; the first bears the name of the experiment that draws them all.
+PAGES = {
+    "1-computation-graph": ("autodiff_graph", "autodiff_graph_dynamic"),
+    "2-chain-rule": ("autodiff_jacobians",),
+    "3-backprop-by-hand": ("autodiff_by_hand",),
+    "4-numeric-symbolic-automatic": ("autodiff_numeric",),
+    "5-autograd-inside": ("autodiff_inside",),
+    "6-scalar-engine": ("autodiff_engine",),
+    "7-functions-and-gradcheck": ("autodiff_functions",),
+    "8-one-curve": ("autodiff_one_curve",),
 }
 # Enough for lines, boxes and the edges of letters; a third of the bytes.
 COLOURS = 48
@@ -98,44 +90,58 @@ def filled(page: str, known: Mapping[str, str]) -> str:
     return NUMBER.sub(lambda found: f"<!--={found['name']}-->{known[found['name']]}<!--/-->", page)
 
 
-def draw(asked: list[str]) -> None:
-    """Carry out the experiments of FIGURES at full scale, or those that are asked for, and keep their pictures."""
+def program(page: str) -> str:
+    """The Python blocks of a page as one script."""
+    return "\n\n".join(found["code"] for found in PROGRAM.finditer((HERE / "en" / f"{page}.md").read_text(encoding="utf-8")))
+
+
+def draw(page: str) -> None:
+    """Carry out the experiment of a page at full scale, and keep the pictures that it shows."""
     from PIL import Image
 
     from gradyn.report import experiments, main
 
-    known = experiments()
+    name, *_ = PAGES[page]
     with tempfile.TemporaryDirectory() as results:
-        for name in asked or FIGURES:
-            main(known[name], ["--run", "--results", results, "--format", "png"])
-            for stem in FIGURES[name]:
-                picture = Image.open(Path(results) / name / "figures" / f"{stem}.png").convert("RGB")
-                picture.quantize(COLOURS, dither=Image.Dither.NONE).save(HERE / "figures" / f"{stem}.png", optimize=True)
+        main(experiments()[name], ["--run", "--results", results, "--format", "png"])
+        for stem in PAGES[page]:
+            picture = Image.open(Path(results) / name / "figures" / f"{stem}.png").convert("RGB")
+            picture.quantize(COLOURS, dither=Image.Dither.NONE).save(HERE / "figures" / f"{stem}.png", optimize=True)
 
 
-def fill(arguments: list[str]) -> int:
-    """Fill every page that is there; with `--check` name those that are not as they should be, and return 1 if there is one."""
-    if "--figures" in arguments:
-        draw([argument for argument in arguments if not argument.startswith("--")])
-    stale = []
-    for path in sorted(HERE / language / f"{page}.md" for language in LANGUAGES for page in PAGES):
-        if not path.exists():
-            continue
-        before = path.read_text(encoding="utf-8")
-        try:
-            after = filled(before, facts())
-        except Exception as error:
-            error.add_note(f"on {path.relative_to(HERE)}")
-            raise
-        if before != after:
-            stale.append(path)
-            if "--check" not in arguments:
-                path.write_text(after, encoding="utf-8")
-    if "--check" in arguments and stale:
-        sys.stderr.write(f"{', '.join(str(path.relative_to(HERE)) for path in stale)}: not what the code says; run `make docs`.\n")
-        return 1
+def stale() -> dict[Path, str]:
+    """Every page that is not as the code says, with what it should be."""
+    found = {}
+    for path in [HERE / language / f"{page}.md" for language in LANGUAGES for page in PAGES]:
+        if path.exists():
+            before = path.read_text(encoding="utf-8")
+            try:
+                after = filled(before, facts())
+            except Exception as error:
+                error.add_note(f"on {path.relative_to(HERE)}")
+                raise
+            found |= {path: after} if after != before else {}
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """What the module's docstring says; with `--check` returns 1 where a page is not as the code says."""
+    option = next(iter(arguments), "")
+    pages = [page for page in PAGES if not arguments[1:] or page.split("-")[0] in arguments[1:]]
+    if option == "--program":
+        sys.stdout.write("\n\n".join(map(program, pages)))
+    elif option == "--figures":
+        for page in pages:
+            draw(page)
+    elif option == "--check":
+        names = ", ".join(str(path.relative_to(HERE)) for path in stale())
+        sys.stderr.write(f"{names}: not what the code says; run `make docs`.\n" if names else "")
+        return int(bool(names))
+    else:
+        for path, text in stale().items():
+            path.write_text(text, encoding="utf-8")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(fill(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))
