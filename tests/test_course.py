@@ -19,7 +19,7 @@ import gradyn
 ROOT = Path(__file__).resolve().parents[1]
 COURSE = ROOT / "docs" / "course"
 # Languages in which every page has to be there; a page that is there has to be right in any.
-COMPLETE = ("en",)
+COMPLETE = ("en", "ko")
 WRITTEN = sorted(path.relative_to(COURSE).as_posix() for path in COURSE.glob("*/*.md"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
