@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from markdown_it import MarkdownIt
 
 import gradyn
 
@@ -133,6 +134,10 @@ def test_the_formulas_of_a_page_survive_markdown(page: str) -> None:
     # GitHub ends a formula with its line, and takes a backslash in front of punctuation for Markdown's own: \\, and \\{ lose it.
     assert [line for line in inline.splitlines() if line.count("$") % 2] == []
     assert [part for part in [*displayed, *re.findall(r"\$.+?\$", inline)] if re.search(r"\\[^A-Za-z\s]", part)] == []
+    # Nor may an underscore between brackets become emphasis: no tag stands in a formula.
+    html = re.sub(r"<(pre|code)\b.*?</\1>", "", MarkdownIt("commonmark").enable("table").render(text(page)), flags=re.DOTALL)
+    displayed, inline = re.findall(r"\$\$.+?\$\$", html, re.DOTALL), re.sub(r"\$\$.+?\$\$", "", html, flags=re.DOTALL)
+    assert [part for part in [*displayed, *re.findall(r"\$.+?\$", inline)] if "<" in part] == []
 
 
 def test_every_picture_is_small_and_on_a_page(build: ModuleType) -> None:
