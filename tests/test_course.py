@@ -13,13 +13,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from markdown_it import MarkdownIt
 
 import gradyn
 
 ROOT = Path(__file__).resolve().parents[1]
 COURSE = ROOT / "docs" / "course"
 # Languages in which every page has to be there; a page that is there has to be right in any.
-COMPLETE = ("en",)
+COMPLETE = ("en", "ko")
 WRITTEN = sorted(path.relative_to(COURSE).as_posix() for path in COURSE.glob("*/*.md"))
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -133,6 +134,10 @@ def test_the_formulas_of_a_page_survive_markdown(page: str) -> None:
     # GitHub ends a formula with its line, and takes a backslash in front of punctuation for Markdown's own: \\, and \\{ lose it.
     assert [line for line in inline.splitlines() if line.count("$") % 2] == []
     assert [part for part in [*displayed, *re.findall(r"\$.+?\$", inline)] if re.search(r"\\[^A-Za-z\s]", part)] == []
+    # Nor may an underscore between brackets become emphasis: no tag stands in a formula.
+    html = re.sub(r"<(pre|code)\b.*?</\1>", "", MarkdownIt("commonmark").enable("table").render(text(page)), flags=re.DOTALL)
+    displayed, inline = re.findall(r"\$\$.+?\$\$", html, re.DOTALL), re.sub(r"\$\$.+?\$\$", "", html, flags=re.DOTALL)
+    assert [part for part in [*displayed, *re.findall(r"\$.+?\$", inline)] if "<" in part] == []
 
 
 def test_every_picture_is_small_and_on_a_page(build: ModuleType) -> None:
