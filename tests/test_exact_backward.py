@@ -39,9 +39,9 @@ class Passes:
             batches = Batches([spec], carrier, "cpu")
             self.net = Net(spec, batches.features, batches.classes)
             self.parameters = views(self.net, _initial([spec], self.net, batches, carrier, "cpu"))
-            x_RBM, y = batches.batch(0)
-            factors = _dropout_factors([spec], self.net, 0, x_RBM) if spec.dropout.is_random else None
-            self.passes: list[LayerPass] = self.net.forward(self.parameters, x_RBM, factors)
+            self.x_RBM, y = batches.batch(0)
+            self.factors = _dropout_factors([spec], self.net, 0, self.x_RBM) if spec.dropout.is_random else None
+            self.passes: list[LayerPass] = self.net.forward(self.parameters, self.x_RBM, self.factors)
             self.cotangent = spec.loss.cotangent(self.passes[-1].x, y)
             self.is_finite = all(bool(torch.isfinite(done.h).all() and torch.isfinite(done.a).all()) for done in self.passes)
             if with_backward:
