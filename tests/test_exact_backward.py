@@ -17,8 +17,8 @@ import gradyn
 from exact_backward import DIGITS, Exact, Recursion, exact, log10_l2
 from gradyn.core import FORMATS, Scaled, flushing, log2, log2_l2, outer
 from gradyn.data import Gaussian
+from gradyn.nn import Erf, Inverted, LayerPass, Net, NoDropout, Plain, ScaledBranch, Softsign, Tanh
 from gradyn.nn import Gaussian as GaussianInit
-from gradyn.nn import Inverted, LayerPass, Net, NoDropout, Plain, ScaledBranch, Softsign, Tanh
 from gradyn.optim import Cotangent
 from gradyn.sweep import RunSpec
 from gradyn.sweep.batches import Batches
@@ -34,7 +34,7 @@ class Passes:
     """One run's forward pass and its tracked backward pass at step 0."""
 
     def __init__(self, spec: RunSpec, *, tracked: bool = True, with_backward: bool = True) -> None:
-        carrier = FORMATS[spec.dtype].carrier
+        self.spec, carrier = spec, FORMATS[spec.dtype].carrier
         with torch.no_grad(), flushing(tracked):
             batches = Batches([spec], carrier, "cpu")
             self.net = Net(spec, batches.features, batches.classes)
@@ -44,6 +44,8 @@ class Passes:
             self.passes: list[LayerPass] = self.net.forward(self.parameters, self.x_RBM, self.factors)
             self.cotangent = spec.loss.cotangent(self.passes[-1].x, y)
             self.is_finite = all(bool(torch.isfinite(done.h).all() and torch.isfinite(done.a).all()) for done in self.passes)
+            if tracked and self.net.needs_float64(self.passes)[0]:
+                self.net = self.net.for_saturated()
             if with_backward:
                 self.gradients, self.kept = self.backward(tracked)
 
@@ -143,6 +145,24 @@ def test_depth_2000_is_as_exact_as_depth_20(activation: Any, sigma_w: float, rea
     assert (min(theirs.values()) < reach) if reach < 0 else (max(theirs.values()) > reach), "the net must leave float64's range, or this tests nothing"
     for name, value in theirs.items():
         assert ours[name] == value or abs(ours[name] - value) <= BOUND[dtype], f"{name}: ours {ours[name]!r}, 40 digits {value!r}"
+
+
+@pytest.mark.parametrize(("activation", "sigma_w", "depth", "seed"), [(Erf(), 200.0, 8, 1), (Erf(), 200.0, 8, 2), (Tanh(), 400.0, 12, 2)], ids=repr)
+def test_wide_saturated_float32_nets_are_exact_too(activation: Any, sigma_w: float, depth: int, seed: int) -> None:
+    """Of 48 slopes one outweighs the rest, and the samples' cotangents part by 1e38 and more: decision 0008."""
+    data = Gaussian(samples=24, features=3, classes=2)
+    common: dict[str, Any] = dict(depth=depth, width=48, batch_size=4, steps=0, loss=Cotangent(), data=data)
+    run = Passes(make_spec(activation=activation, init=GaussianInit(sigma_w=sigma_w), seed=seed, **common))
+    theirs = reference(Recursion(run.net, run.parameters, run.passes).run(run.cotangent))
+
+    def off() -> float:
+        ours = run.log10()
+        return max(0.0 if ours[name] == theirs[name] else abs(ours[name] - theirs[name]) for name in theirs)
+
+    assert off() <= BOUND["float32"]
+    run.net = Net(run.spec, run.net.layers[0].fan_in, run.net.layers[-1].fan_out)
+    run.gradients, run.kept = run.backward(True)
+    assert off() > BOUND["float32"], "float32 cotangents must lose this net, or the rule tests nothing"
 
 
 def test_the_oracle_rejects_ways_that_meet_without_being_aligned(monkeypatch: pytest.MonkeyPatch) -> None:

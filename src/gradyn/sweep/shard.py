@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from gradyn.store import provenance, shard_id, write_failure, write_shard
-from gradyn.sweep.execute import Records, Table, execute
+from gradyn.sweep.execute import Records, execute, joined
 from gradyn.sweep.pack import Pack, cost
 from gradyn.sweep.plan import Log
 
@@ -67,7 +65,7 @@ def run_shard(folder: Path, shard: Shard, log: Log, device: str) -> Done:
         records += _isolated(folder, pack, log, device, failed)
     if not records:
         return Done((), failed, work)
-    layers, steps, runs = (_joined([getattr(part, table) for part in records]) for table in ("layers", "steps", "runs"))
+    layers, steps, runs = (joined([getattr(part, table) for part in records]) for table in ("layers", "steps", "runs"))
     write_shard(folder, shard_id(runs["run_id"].tolist()), layers, steps, runs, provenance(device))
     return Done(tuple(runs["status"].tolist()), failed, work)
 
@@ -84,21 +82,3 @@ def _isolated(folder: Path, pack: Pack, log: Log, device: str, failed: dict[str,
             return []
         middle = len(pack) // 2
         return [part for half in (pack[:middle], pack[middle:]) for part in _isolated(folder, half, log, device, failed)]
-
-
-def _joined(tables: Sequence[Table]) -> Table:
-    """Rows of several packs under each other; a column that one of them lacks is null (None, or masked) there."""
-    names = dict.fromkeys(name for table in tables for name in table)
-    joined: Table = {}
-    for name in names:
-        parts = []
-        for table in tables:
-            rows = len(table["run_id"])
-            parts.append(table.get(name, np.ma.masked_all(rows) if table is not None else None))
-        is_objects = any(part.dtype == object for part in parts)
-        if is_objects:
-            parts = [np.full(len(part), None, dtype=object) if part.dtype != object else part for part in parts]
-            joined[name] = np.concatenate(parts)
-        else:
-            joined[name] = np.ma.concatenate(parts) if any(isinstance(part, np.ma.MaskedArray) for part in parts) else np.concatenate(parts)
-    return joined
