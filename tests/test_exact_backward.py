@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ import gradyn
 from exact_backward import DIGITS, Exact, Recursion, exact, log10_l2
 from gradyn.core import FORMATS, Scaled, flushing, log2, log2_l2, outer
 from gradyn.data import Gaussian
-from gradyn.nn import Erf, Inverted, LayerPass, Net, NoDropout, Plain, ScaledBranch, Softsign, Tanh
+from gradyn.nn import Erf, HardTanh, Inverted, LayerPass, Net, NoDropout, Plain, Relu, ScaledBranch, Softsign, Tanh
 from gradyn.nn import Gaussian as GaussianInit
 from gradyn.optim import Cotangent
 from gradyn.sweep import RunSpec
@@ -163,6 +164,26 @@ def test_wide_saturated_float32_nets_are_exact_too(activation: Any, sigma_w: flo
     run.net = Net(run.spec, run.net.layers[0].fan_in, run.net.layers[-1].fan_out)
     run.gradients, run.kept = run.backward(True)
     assert off() > BOUND["float32"], "float32 cotangents must lose this net, or the rule tests nothing"
+
+
+@pytest.mark.parametrize("activation", [Tanh(), Erf(), HardTanh(), Relu()], ids=repr)
+def test_a_norm_is_minus_infinity_exactly_where_no_sample_has_a_way_up(activation: Any) -> None:
+    """In a plain net delta_l is 0 if and only if every sample meets, at l or above, a layer whose slopes are all exactly 0."""
+    met = {True: 0, False: 0}
+    for seed, sigma_w in itertools.product(range(8), (10.0, 300.0, 1e3, 1e5)):
+        data = Gaussian(samples=24, features=3, classes=2)
+        common: dict[str, Any] = dict(depth=10, width=48 if seed % 2 else 4, batch_size=4, steps=0, loss=Cotangent(), data=data)
+        spec = make_spec(activation=activation, init=GaussianInit(sigma_w=sigma_w), seed=seed, **common)
+        run = Passes(spec)
+        if not run.is_finite:
+            continue
+        found, lives = run.log10(), torch.ones(4, dtype=torch.bool)
+        for layer, done in reversed(list(zip(run.net.layers, run.passes, strict=True))):
+            with flushing(True):
+                lives &= (layer.activation.derivative(done.z, done.a)[0] != 0).any(1)
+            assert (found[f"delta.{layer.index}"] == -math.inf) == (not lives.any()), f"layer {layer.index}, seed {seed}, sigma_w {sigma_w}"
+            met[bool(lives.any())] += 1
+    assert min(met.values()) > 10
 
 
 def test_the_oracle_rejects_ways_that_meet_without_being_aligned(monkeypatch: pytest.MonkeyPatch) -> None:
