@@ -23,7 +23,9 @@ NOISE = 2.0**-43
 
 
 def exact(t: Tensor | np.ndarray | float) -> Any:
-    """Floats as numbers of 40 digits, an array of objects."""
+    """Floats as numbers of 40 digits, an array of objects; such an array as it is."""
+    if isinstance(t, np.ndarray) and t.dtype == object:
+        return t
     with mpmath.workdps(DIGITS):
         return np.vectorize(mpmath.mpf, otypes=[object])(np.asarray(t, dtype=np.float64))
 
@@ -89,20 +91,24 @@ class Recursion:
         if self.net.residual.learns_scale:
             scale = float(self.parameters[f"branches.{index}.scale"])
             self.found.gradients[f"branches.{index}.scale"] = self._rounded(upstream * exact(done.branch[0])).sum()
-        # The program multiplies by the factor as its dtype holds it.
-        held = float(torch.tensor(self.net.skip_scale, dtype=done.h.dtype)), float(torch.tensor(scale, dtype=done.h.dtype))
-        return upstream * mpmath.mpf(held[0]), upstream * mpmath.mpf(held[1])
+        return upstream * mpmath.mpf(self._held(self.net.skip_scale, done)), upstream * mpmath.mpf(self._held(scale, done))
+
+    def _held(self, factor: float, done: LayerPass) -> float:
+        """A factor as the program multiplies by it: as its dtype holds it."""
+        return float(torch.tensor(factor, dtype=done.h.dtype))
 
     def _delta(self, layer: Any, done: LayerPass, upstream: Any) -> Any:
         if done.factor is not None:
             upstream = upstream * exact(done.factor[0])
         if layer.norm == "post":
             upstream = self._norm(layer, done, upstream)
+        upstream = upstream * self._slope(layer, done)
+        return self._norm(layer, done, upstream) if layer.norm == "pre" else upstream
+
+    def _slope(self, layer: Any, done: LayerPass) -> Any:
         with flushing(True):
             # As the program has it: of a subnormal phi' nothing is left.
-            slope = layer.activation.derivative(done.z, done.a)[0]
-        upstream = upstream * exact(slope)
-        return self._norm(layer, done, upstream) if layer.norm == "pre" else upstream
+            return exact(layer.activation.derivative(done.z, done.a)[0])
 
     def _norm(self, layer: Any, done: LayerPass, upstream: Any) -> Any:
         """(u - mean(u) - n mean(u n)) / std along the norm's axis, after the gain."""

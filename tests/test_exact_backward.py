@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -17,8 +18,8 @@ import gradyn
 from exact_backward import DIGITS, Exact, Recursion, exact, log10_l2
 from gradyn.core import FORMATS, Scaled, flushing, log2, log2_l2, outer
 from gradyn.data import Gaussian
+from gradyn.nn import Erf, HardTanh, Inverted, LayerPass, Net, NoDropout, Plain, Relu, ScaledBranch, Softsign, Tanh
 from gradyn.nn import Gaussian as GaussianInit
-from gradyn.nn import Inverted, LayerPass, Net, NoDropout, Plain, ScaledBranch, Softsign, Tanh
 from gradyn.optim import Cotangent
 from gradyn.sweep import RunSpec
 from gradyn.sweep.batches import Batches
@@ -34,16 +35,18 @@ class Passes:
     """One run's forward pass and its tracked backward pass at step 0."""
 
     def __init__(self, spec: RunSpec, *, tracked: bool = True, with_backward: bool = True) -> None:
-        carrier = FORMATS[spec.dtype].carrier
+        self.spec, carrier = spec, FORMATS[spec.dtype].carrier
         with torch.no_grad(), flushing(tracked):
             batches = Batches([spec], carrier, "cpu")
             self.net = Net(spec, batches.features, batches.classes)
             self.parameters = views(self.net, _initial([spec], self.net, batches, carrier, "cpu"))
-            x_RBM, y = batches.batch(0)
-            factors = _dropout_factors([spec], self.net, 0, x_RBM) if spec.dropout.is_random else None
-            self.passes: list[LayerPass] = self.net.forward(self.parameters, x_RBM, factors)
+            self.x_RBM, y = batches.batch(0)
+            self.factors = _dropout_factors([spec], self.net, 0, self.x_RBM) if spec.dropout.is_random else None
+            self.passes: list[LayerPass] = self.net.forward(self.parameters, self.x_RBM, self.factors)
             self.cotangent = spec.loss.cotangent(self.passes[-1].x, y)
             self.is_finite = all(bool(torch.isfinite(done.h).all() and torch.isfinite(done.a).all()) for done in self.passes)
+            if tracked and self.net.needs_float64(self.passes)[0]:
+                self.net = self.net.for_saturated()
             if with_backward:
                 self.gradients, self.kept = self.backward(tracked)
 
@@ -143,6 +146,44 @@ def test_depth_2000_is_as_exact_as_depth_20(activation: Any, sigma_w: float, rea
     assert (min(theirs.values()) < reach) if reach < 0 else (max(theirs.values()) > reach), "the net must leave float64's range, or this tests nothing"
     for name, value in theirs.items():
         assert ours[name] == value or abs(ours[name] - value) <= BOUND[dtype], f"{name}: ours {ours[name]!r}, 40 digits {value!r}"
+
+
+@pytest.mark.parametrize(("activation", "sigma_w", "depth", "seed"), [(Erf(), 200.0, 8, 1), (Erf(), 200.0, 8, 2), (Tanh(), 400.0, 12, 2)], ids=repr)
+def test_wide_saturated_float32_nets_are_exact_too(activation: Any, sigma_w: float, depth: int, seed: int) -> None:
+    """Of 48 slopes one outweighs the rest, and the samples' cotangents part by 1e38 and more: decision 0008."""
+    data = Gaussian(samples=24, features=3, classes=2)
+    common: dict[str, Any] = dict(depth=depth, width=48, batch_size=4, steps=0, loss=Cotangent(), data=data)
+    run = Passes(make_spec(activation=activation, init=GaussianInit(sigma_w=sigma_w), seed=seed, **common))
+    theirs = reference(Recursion(run.net, run.parameters, run.passes).run(run.cotangent))
+
+    def off() -> float:
+        ours = run.log10()
+        return max(0.0 if ours[name] == theirs[name] else abs(ours[name] - theirs[name]) for name in theirs)
+
+    assert off() <= BOUND["float32"]
+    run.net = Net(run.spec, run.net.layers[0].fan_in, run.net.layers[-1].fan_out)
+    run.gradients, run.kept = run.backward(True)
+    assert off() > BOUND["float32"], "float32 cotangents must lose this net, or the rule tests nothing"
+
+
+@pytest.mark.parametrize("activation", [Tanh(), Erf(), HardTanh(), Relu()], ids=repr)
+def test_a_norm_is_minus_infinity_exactly_where_no_sample_has_a_way_up(activation: Any) -> None:
+    """In a plain net delta_l is 0 if and only if every sample meets, at l or above, a layer whose slopes are all exactly 0."""
+    met = {True: 0, False: 0}
+    for seed, sigma_w in itertools.product(range(8), (10.0, 300.0, 1e3, 1e5)):
+        data = Gaussian(samples=24, features=3, classes=2)
+        common: dict[str, Any] = dict(depth=10, width=48 if seed % 2 else 4, batch_size=4, steps=0, loss=Cotangent(), data=data)
+        spec = make_spec(activation=activation, init=GaussianInit(sigma_w=sigma_w), seed=seed, **common)
+        run = Passes(spec)
+        if not run.is_finite:
+            continue
+        found, lives = run.log10(), torch.ones(4, dtype=torch.bool)
+        for layer, done in reversed(list(zip(run.net.layers, run.passes, strict=True))):
+            with flushing(True):
+                lives &= (layer.activation.derivative(done.z, done.a)[0] != 0).any(1)
+            assert (found[f"delta.{layer.index}"] == -math.inf) == (not lives.any()), f"layer {layer.index}, seed {seed}, sigma_w {sigma_w}"
+            met[bool(lives.any())] += 1
+    assert min(met.values()) > 10
 
 
 def test_the_oracle_rejects_ways_that_meet_without_being_aligned(monkeypatch: pytest.MonkeyPatch) -> None:

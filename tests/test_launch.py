@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 import gradyn
 from gradyn.core import ConfigError
-from gradyn.nn import AbstractActivation, Relu, Tanh
+from gradyn.nn import AbstractActivation, Relu, Rezero, Small, Tanh
 from gradyn.store import write_failure
 from gradyn.sweep import Execution, Log, Plan, RunSpec, Schedule, launch, run_shard
 from runs import make_spec
@@ -116,6 +117,20 @@ def test_a_shard_commits_its_runs_with_their_status(tmp_path):
     launch(make_plan(tmp_path / "s", []))
     done = run_shard(tmp_path / "s", (specs,), Log(Schedule((0,)), Schedule(None)), "cpu")
     assert sorted(done.statuses) == ["diverged", "ok"]
+
+
+def test_the_summary_counts_exact_zeros_over_all_logged_steps(tmp_path, capsys):
+    """Rezero's branches begin at 0: what lies inside has no gradient at step 0, and one at step 2; a plain run that loses its own does not count."""
+    specs = [make_spec(seed=0), make_spec(seed=1, residual=Rezero(), activation=Tanh(), depth=5)]
+    lost = make_spec(seed=2, activation=Tanh(), init=Small(std=1e-12), depth=8, backward="plain")
+    assert launch(make_plan(tmp_path / "s", [*specs, lost])) == 0
+    said = capsys.readouterr().out
+    layers = gradyn.load(tmp_path / "s").layers.set_index("run_id")[["log10_grad_w_l2", "log10_grad_b_l2", "log10_delta_rms"]]
+    assert (layers.loc[lost.run_id] == -np.inf).any(axis=None), "the plain run must lose a norm, or it tests nothing"
+    tracked = layers.drop(index=lost.run_id)
+    # Weights, biases and cotangents of the three branches at step 0 (steps 0 and 2 are logged).
+    assert (tracked == -np.inf).sum().sum() == 9
+    assert f"Exact zeros: 9 of {tracked.notna().sum().sum()} log norms of gradients are -inf, in 1 of the runs now." in said
 
 
 def test_the_watcher_is_told_of_every_shard(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 
 import catalogue
 from gradyn.data import Gaussian
-from gradyn.nn import BatchNorm, Identity, Inverted, LayerNorm, Lsuv, Orthogonal, Small, Tanh
+from gradyn.nn import BatchNorm, Identity, Inverted, Large, LayerNorm, Lsuv, Orthogonal, Small, Tanh
 from gradyn.optim import Adam, Adaptive, Cotangent, GlobalL2, Mse
 from gradyn.sweep import Log, RunSpec, Schedule, execute, pack
 from runs import ACTIVATIONS, make_spec
@@ -91,6 +92,22 @@ def test_runs_of_other_initializers_and_data_seeds_stack_without_a_trace():
     base = make_spec(batch_size=50, width=9, depth=5, steps=2)
     specs = [replace(base, init=init, data=replace(base.data, seed=seed)) for init, seed in itertools.product((Small(), Orthogonal()), (0, 1))]
     assert len(pack(specs)) == 1
+    assert_packing_changes_nothing(specs)
+
+
+def test_runs_that_need_float64_cotangents_are_set_apart_without_a_trace(monkeypatch):
+    """One that is saturated from the start, one that a huge step saturates, two that are not: each has the bits and the place that it had."""
+    common = dict(activation=Tanh(), depth=5, width=48, batch_size=20, steps=4)
+    specs = [make_spec(seed=seed, learning_rate=rate, init=init, **common) for seed, rate, init in ((0, 0.1, Orthogonal()), (1, 0.1, Large(std=30.0)))]
+    specs += [make_spec(seed=2, learning_rate=3e4, init=Orthogonal(), **common), make_spec(seed=3, learning_rate=0.1, init=Small(), **common)]
+    split = []
+    # The package's name `execute` is the function.
+    module = importlib.import_module("gradyn.sweep.execute")
+    original = module._in_two
+    monkeypatch.setattr(module, "_in_two", lambda specs, which, *rest: split.append([which.tolist()]) or original(specs, which, *rest))
+    assert execute(specs, EVERY_STEP).runs["run_id"].tolist() == [spec.run_id for spec in specs]
+    # First the saturated one leaves, then, of the three that begin again, the one that the first step saturates.
+    assert split == [[[False, True, False, False]], [[False, True, False]]]
     assert_packing_changes_nothing(specs)
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from gradyn.probes import FloatCounts
 from gradyn.report.figure import Drawn, label
 from gradyn.report.frames import Frames
-from gradyn.report.style import GREY, Page, look
+from gradyn.report.style import Page, look
 from gradyn.sweep import Log, RunSpec, Schedule, execute, pack
 
 _AXES = ("depth", "activation", "init", "norm", "residual", "dtype", "backward", "loss_scale", "seed")
 _KEPT = ("layer", "log10_grad_w_l2", "log10_delta_rms", "log10_grad_w_l2_read", "zero_derivative_fraction")
 _COLOURS = {"float16": "#D55E00", "bfloat16": "#E69F00", "float32": "#0072B2", "float64": "#009E73"}
+_MARKS = {"float16": "o", "bfloat16": "s", "float32": "^", "float64": "D"}
 _FLOOR = {"float16": -24, "bfloat16": -133, "float32": -149, "float64": -1074}
 
 
@@ -86,44 +90,81 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     bought = lost_at(scaling).groupby(["dtype", "loss_scale"])["layers"].mean().unstack()
     depth = int(lines["depth"].iloc[0])
     rows, columns = (3, 1) if page.is_narrow else (1, 3)
-    claim = "Every float stops seeing a gradient that goes on; with an exponent of its own the line does not end."
+    claim = "Floats lose a gradient that goes on; an exponent of its own keeps it."
+    first, last = ("Top", "Bottom") if page.is_narrow else ("Left", "Right")
     foot = (
-        "Left: sigmoid net, small init; solid: what plain float arithmetic leaves of the gradient, ended where it is 0 (x); dashed: the same net with tracked "
-        "exponents; dotted: the format's smallest number. Middle: the default sweep's deepest sigmoid nets without norm and skip: norms that are numbers "
-        "but that norm() in float32 reads as 0. Right: layers below the readout whose gradient is not 0, mean over seeds, He init."
+        f"{first}: sigmoid net, small init, both axes logarithmic; solid: what plain float arithmetic leaves of the gradient, up to a mark, below which it "
+        "is 0; dashed: the same with tracked exponents; dotted: the format's smallest number (of the mean loss, so 1/batch of what is drawn). Middle: the "
+        "default sweep's deepest sigmoid nets without norm and skip: norms that norm() in float32 reads as 0 and that are not. "
+        f"{last}: layers below the readout whose gradient is not 0, mean over seeds, He init."
     )
-    setting = f"depth {depth} on the left; default data and loss, at initialization."
-    figure, axes = page.sheet(rows, columns, height=2.0, title=claim, setting=setting, foot=foot, gap=(0.82, 0.62), share=(False, False), bottom=0.42)
+    setting = f"{first}: depth {depth}; default data and loss, at initialization."
+    space: dict[str, Any] = dict(gap=(0.82, 0.62), share=(False, False), bottom=0.42, left=0.86 if page.is_narrow else 0.58)
+    figure, axes = page.sheet(rows, columns, height=2.0, title=claim, setting=setting, foot=foot, **space)
     left, middle, right = axes.flat
-    for name in [name for name in _COLOURS if name in set(lines["dtype"])]:
-        own = lines[(lines["dtype"] == name) & (lines["backward"] == "plain")].sort_values("layer", ascending=False)
-        alive = own[own["log10_delta_rms"] > -math.inf]
-        left.plot(depth - alive["layer"], alive["log10_delta_rms"], color=_COLOURS[name], linewidth=2.2, label=name, zorder=3)
-        left.plot((depth - alive["layer"]).iloc[-1:], alive["log10_delta_rms"].iloc[-1:], "x", color=_COLOURS[name], markersize=6, zorder=4)
-        left.axhline(_FLOOR[name] * math.log10(2), color=_COLOURS[name], linestyle=":", linewidth=0.7)
-    true = lines[(lines["backward"] == "tracked") & (lines["dtype"] == lines["dtype"].iloc[-1])].sort_values("layer", ascending=False)
-    left.plot(depth - true["layer"], true["log10_delta_rms"], color="black", linestyle="--", linewidth=0.9, label="tracked", zorder=5)
-    left.set_xlabel("layers below the readout")
-    left.set_ylabel(label("log10_delta_rms"))
-    left.legend(loc="lower left", fontsize=6)
-    places = np.arange(len(shares))
-    order = shares.sort_values(ascending=False)
-    middle.barh(places, order, color=[look("init", name, list(order.index))[0] for name in order.index], height=0.7)
-    middle.set_yticks(places, labels=list(order.index))
-    middle.invert_yaxis()
-    middle.set_xlim(0, 1)
-    middle.set_xlabel("share read as 0 by a float32 norm()")
-    for place, share in zip(places, order, strict=True):
-        middle.text(min(share + 0.02, 0.8), place, f"{share:.0%}", va="center", fontsize=6, color=GREY if share < 0.8 else "white")
-    for name in [name for name in _COLOURS if name in bought.index]:
-        # Formats of one range coincide: the one drawn first is the wider.
-        size = 7 if name == "bfloat16" else 4
-        right.plot(bought.columns, bought.loc[name], "o-", color=_COLOURS[name], markersize=size, linewidth=size / 3, label=name)
-    right.set_xscale("log", base=2)
-    right.set_xlabel("loss scale")
-    right.set_ylabel("layers that see a gradient")
-    right.set_ylim(bottom=0)
-    right.legend(fontsize=6, loc="best")
+    _lines(left, lines)
+    _shares(middle, shares)
+    _layers_bought(right, bought)
     tables = {"float_limits_read": shares.reset_index(), "float_limits_scaling": bought.reset_index()}
     points = lines[["dtype", "backward", "layer", "log10_delta_rms", "log10_grad_w_l2"]]
     return [Drawn("float_limits", figure, claim, "", foot, points, ("log10_delta_rms", "log10_grad_w_l2_read"), tables)]
+
+
+def _lines(ax: Axes, lines: pd.DataFrame) -> None:
+    depth = int(lines["depth"].iloc[0])
+
+    def below(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+        """Layers below the readout, from 1, and what is left there; on logarithmic axes both begin above 0."""
+        alive = rows[(rows["log10_delta_rms"] < 0) & (rows["log10_delta_rms"] > -math.inf) & (rows["layer"] < depth)].sort_values("layer", ascending=False)
+        return depth - alive["layer"], -alive["log10_delta_rms"]
+
+    names = [name for name in _COLOURS if name in set(lines["dtype"])]
+    for name in reversed(names):
+        x, y = below(lines[(lines["dtype"] == name) & (lines["backward"] == "plain")])
+        # The lines coincide where they are: the longer, the wider.
+        ax.plot(x, y, color=_COLOURS[name], linewidth=1.5 * (names.index(name) + 1), solid_capstyle="butt")
+        ax.plot(x.iloc[-1:], y.iloc[-1:], _MARKS[name], color=_COLOURS[name], markersize=5.5, markeredgecolor="white", markeredgewidth=0.6, zorder=6)
+        floor = -_FLOOR[name] * math.log10(2)
+        ax.axhline(floor, color=_COLOURS[name], linestyle=":", linewidth=0.8, zorder=1)
+        # On the side where the line is not; bfloat16 ends a little above float32.
+        is_left, is_under = floor > 100, name == "float32"
+        place = (0.02 if is_left else 0.98, floor)
+        style: dict[str, Any] = dict(ha="left" if is_left else "right", va="top" if is_under else "bottom", fontsize=6)
+        ax.annotate(name, place, (0, -2 if is_under else 2), xycoords=ax.get_yaxis_transform(), textcoords="offset points", **style)
+    x, y = below(lines[(lines["backward"] == "tracked") & (lines["dtype"] == lines["dtype"].iloc[-1])])
+    ax.plot(x, y, color="black", linestyle="--", linewidth=0.9, zorder=5)
+    ax.annotate("tracked", (float(x.max()), float(y.max())), (-4, -1), textcoords="offset points", ha="right", va="top", fontsize=6)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlim(left=1)
+    ax.set_ylim(10 ** math.ceil(math.log10(float(y.max()))), 1)
+    for axis, sign in ((ax.xaxis, ""), (ax.yaxis, "\u2212")):
+        axis.set_major_formatter(FuncFormatter(lambda value, _, sign=sign: f"{sign}{value:g}"))
+    ax.set_xlabel("layers below the readout")
+    ax.set_ylabel(label("log10_delta_rms"))
+
+
+def _shares(ax: Axes, shares: pd.Series) -> None:
+    order = shares.sort_values(ascending=False)
+    places = np.arange(len(order))
+    ax.barh(places, order, color=[look("init", name, list(order.index))[0] for name in order.index], height=0.7)
+    ax.set_yticks(places, labels=list(order.index))
+    ax.invert_yaxis()
+    ax.grid(visible=False)
+    ax.set_xlim(0, 1)
+    ax.set_xlabel("share read as 0 by a float32 norm()")
+    for place, share in zip(places, order, strict=True):
+        is_inside = share > 0.85
+        ax.text(share - 0.02 if is_inside else share + 0.02, place, f"{share:.0%}", va="center", ha="right" if is_inside else "left", fontsize=6)
+
+
+def _layers_bought(ax: Axes, bought: pd.DataFrame) -> None:
+    for name in [name for name in _COLOURS if name in bought.index]:
+        # Formats of one range coincide: the one drawn first is the wider.
+        size = 8 if name == "bfloat16" else 4
+        ax.plot(bought.columns, bought.loc[name], "-", marker=_MARKS[name], color=_COLOURS[name], markersize=size, linewidth=size / 3, label=name)
+    ax.set_xscale("log", base=2)
+    ax.set_xlabel("loss scale")
+    ax.set_ylabel("layers that see a gradient")
+    ax.set_ylim(bottom=0)
+    ax.legend(fontsize=6, loc="lower right", markerscale=0.7)

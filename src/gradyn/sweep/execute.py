@@ -59,17 +59,24 @@ def execute(specs: Sequence[RunSpec], log: Log, device: str = "cpu") -> Records:
     Returns:
         Its records; a run that diverged is among them, with its status.
     """
+    return _execute(specs, log, device, is_saturated=False)
+
+
+def _execute(specs: Sequence[RunSpec], log: Log, device: str, *, is_saturated: bool) -> Records:
     started = time.perf_counter()
     first = specs[0]
     format_ = FORMATS[first.dtype]
     with torch.no_grad(), flushing(first.backward != "plain"):
         batches = Batches(specs, format_.carrier, device)
         net = Net(first, batches.features, batches.classes)
+        net = net.for_saturated() if is_saturated else net
         flat_RP = _initial(specs, net, batches, format_.carrier, device)
         parameters = views(net, flat_RP)
         health = Health(len(specs), format_)
         kept = _Steps()
-        _train(specs, net, flat_RP, parameters, batches, health, kept, log)
+        needs_float64_R = _train(specs, net, flat_RP, parameters, batches, health, kept, log)
+        if needs_float64_R is not None:
+            return _in_two(specs, needs_float64_R, log, device)
         final = _final(first, net, parameters, batches) if first.steps else {}
         # Without the padding, where an optimizer may leave 0 / 0.
         is_lost_R = ~torch.isfinite(flat_RP[:, : net.slots[-1].stop]).all(1)
@@ -78,6 +85,31 @@ def execute(specs: Sequence[RunSpec], log: Log, device: str = "cpu") -> Records:
         health.inspect_end(first.steps, is_lost_R)
     seconds = (time.perf_counter() - started) / len(specs)
     return _records(specs, net, kept, health, final, seconds)
+
+
+def _in_two(specs: Sequence[RunSpec], needs_float64_R: NDArray[np.bool_], log: Log, device: str) -> Records:
+    """All runs from the start, those that need float64 cotangents apart from the others, which may split again; in the order of the specs."""
+    places = [np.flatnonzero(~needs_float64_R), np.flatnonzero(needs_float64_R)]
+    parts = [_execute([specs[run] for run in places[flag].tolist()], log, device, is_saturated=bool(flag)) for flag in (0, 1) if len(places[flag])]
+    order_R = np.argsort(np.concatenate(places))
+
+    def sorted_back(tables: list[Table]) -> Table:
+        return {name: column.reshape(len(specs), -1)[order_R].reshape(-1) for name, column in joined(tables).items()}
+
+    return Records(*(sorted_back([getattr(part, table) for part in parts]) for table in ("layers", "steps", "runs")))
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """Rows of several packs under each other; a column that one of them lacks is null (None, or masked) there."""
+    names = dict.fromkeys(name for table in tables for name in table)
+    found: Table = {}
+    for name in names:
+        parts = [table.get(name, np.ma.masked_all(len(table["run_id"]))) for table in tables]
+        if any(part.dtype == object for part in parts):
+            found[name] = np.concatenate([part if part.dtype == object else np.full(len(part), None, dtype=object) for part in parts])
+        else:
+            found[name] = np.ma.concatenate(parts) if any(isinstance(part, np.ma.MaskedArray) for part in parts) else np.concatenate(parts)
+    return found
 
 
 def views(net: Net, flat_RP: Tensor) -> Parameters:
@@ -94,7 +126,10 @@ def _initial(specs: Sequence[RunSpec], net: Net, batches: Batches, dtype: torch.
     return flat_RP
 
 
-def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Parameters, batches: Batches, health: Health, kept: _Steps, log: Log) -> None:
+def _train(
+    specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Parameters, batches: Batches, health: Health, kept: _Steps, log: Log
+) -> NDArray[np.bool_] | None:
+    """All steps; or, where runs are found that need float64 cotangents, which they are [R], and nothing of the rest."""
     first = specs[0]
     names, layer_of = [slot.name for slot in net.slots], [slot.layer for slot in net.slots]
     weight_places = [names.index(f"layers.{layer.index}.weight") for layer in net.layers]
@@ -108,6 +143,9 @@ def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Para
         factors = _dropout_factors(specs, net, step, x_RBM) if first.dropout.is_random else None
         held = _held(parameters, net.format)
         passes = net.forward(held, x_RBM, factors)
+        # At steps 0, 1, 2, 4, 8 ...: what is computed again from the start is then no more than what is computed.
+        if step & (step - 1) == 0 and first.backward == "tracked" and (needs_float64_R := net.needs_float64(passes)).any():
+            return needs_float64_R
         output_RBC = passes[-1].x
         assert output_RBC is not None
         loss_R = first.loss.mean(output_RBC, y)
@@ -157,6 +195,7 @@ def _train(specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Para
             kept.step_values.append(row)
         # Freed before the next step asks for memory, which then is this step's and still warm.
         del passes, passes_again, gradients, output_RBC, held
+    return None
 
 
 def _held(parameters: Parameters, format_: Format) -> Parameters:

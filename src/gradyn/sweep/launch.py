@@ -19,7 +19,7 @@ from gradyn.store import StoreError, clean, done, failures, lock, open_folder
 from gradyn.sweep.pack import Pack, cost, pack
 from gradyn.sweep.plan import Plan
 from gradyn.sweep.progress import Progress
-from gradyn.sweep.shard import Done, Shard, run_shard, shards
+from gradyn.sweep.shard import Done, Shard, Zeros, run_shard, shards
 from gradyn.sweep.spec import RunSpec
 
 # Called with (runs in the store, runs of the plan) after a shard; draws, or does nothing.
@@ -85,6 +85,7 @@ def _carry_out(plan: Plan, work: list[Shard], failed_before: set[str], progress:
     workers = min(plan.execution.workers or os.cpu_count() or 1, len(work))
     statuses: Counter[str] = Counter()
     failed: dict[str, str] = {}
+    zeros = Zeros()
     exit_code = 0
     with progress:
         try:
@@ -93,6 +94,7 @@ def _carry_out(plan: Plan, work: list[Shard], failed_before: set[str], progress:
                 for result in results:
                     statuses.update(result.statuses)
                     failed |= result.failed
+                    zeros += result.zeros
                     for run_id, line in result.failed.items():
                         progress.say(f"run {run_id} raised {line}")
                     progress.advance(len(result.statuses) + len(result.failed), result.work)
@@ -106,7 +108,7 @@ def _carry_out(plan: Plan, work: list[Shard], failed_before: set[str], progress:
         except BrokenProcessPool:
             progress.say("A worker process died: killed, or out of memory (exec.workers=1 or a smaller exec.pack_size needs less).")
             exit_code = 1
-    progress.summary(statuses, failed, failed_before)
+    progress.summary(statuses, failed, failed_before, zeros)
     return exit_code or int(bool(failed or failed_before))
 
 

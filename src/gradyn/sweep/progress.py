@@ -12,6 +12,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from gradyn.sweep.plan import Plan
+from gradyn.sweep.shard import Zeros
 
 # Without a terminal a bar is noise: one line at most this often.
 _SECONDS_BETWEEN_LINES = 15.0
@@ -62,7 +63,7 @@ class Progress:
             self._said = time.monotonic()
             self.say(f"{runs_text}, {rate}, {left_text}")
 
-    def summary(self, statuses: Counter[str], failed: dict[str, str], failed_before: set[str]) -> None:
+    def summary(self, statuses: Counter[str], failed: dict[str, str], failed_before: set[str], zeros: Zeros) -> None:
         """What was done, what was not, where it is, what to do next."""
         seconds = time.monotonic() - self._started
         total, folder = len(self._plan.specs), self._plan.folder
@@ -70,6 +71,8 @@ class Progress:
         counts = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
         now = f"{sum(statuses.values()):,} now ({counts})" if statuses else "none now"
         self.say(f"{stored:,} of {total:,} runs in {folder}: {self._before:,} before, {now}, {seconds:,.1f} s.")
+        if zeros.norms:
+            self.say(f"Exact zeros: {zeros.zeros:,} of {zeros.norms:,} log norms of gradients are -inf, in {zeros.runs:,} of the runs now.")
         if failed:
             self.say(f"{len(failed):,} runs raised; their tracebacks are in {folder / 'failures'}. {_RETRY}")
         if failed_before:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from gradyn.store import provenance, shard_id, write_failure, write_shard
-from gradyn.sweep.execute import Records, Table, execute
+from gradyn.sweep.execute import Records, Table, execute, joined
 from gradyn.sweep.pack import Pack, cost
 from gradyn.sweep.plan import Log
 
@@ -24,6 +24,38 @@ _COST = 6e10
 _SHARDS = 16
 
 
+# The log norms of gradients and cotangents among the columns of `layers`.
+_LOG_NORMS = ("log10_grad_w_l2", "log10_grad_b_l2", "log10_delta_rms")
+
+
+@dataclass(frozen=True, slots=True)
+class Zeros:
+    """How many log norms of tracked runs' gradients and cotangents are -inf, which is to say that the norm is exactly 0.
+
+    Args:
+        norms: log norms in all, over runs, layers and logged steps.
+        zeros: those of them that are -inf.
+        runs: how many runs have one.
+    """
+
+    norms: int = 0
+    zeros: int = 0
+    runs: int = 0
+
+    @staticmethod
+    def of(layers: Table, runs: Table) -> Zeros:
+        """Counted in the rows of both tables; what a plain backward pass lost to the float is no exact zero."""
+        is_tracked = np.isin(layers["run_id"].astype(str), runs["run_id"][runs["backward"] == "tracked"].astype(str))
+        columns = [np.ma.asarray(layers[name])[is_tracked] for name in _LOG_NORMS if name in layers]
+        is_zero = [np.isneginf(column.filled(0.0).astype(np.float64)) for column in columns]
+        where = np.logical_or.reduce(is_zero) if is_zero else np.zeros(is_tracked.sum(), dtype=np.bool_)
+        with_zeros = set(layers["run_id"][is_tracked][where].tolist())
+        return Zeros(sum(int(column.count()) for column in columns), sum(int(flags.sum()) for flags in is_zero), len(with_zeros))
+
+    def __add__(self, other: Zeros) -> Zeros:
+        return Zeros(self.norms + other.norms, self.zeros + other.zeros, self.runs + other.runs)
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What a worker reports of a shard.
@@ -32,11 +64,13 @@ class Done:
         statuses: of the runs that are now in the store.
         failed: run id -> its error in one line, for the runs that raised.
         work: the shard's `cost`.
+        zeros: of the runs' log norms, those that are -inf.
     """
 
     statuses: tuple[str, ...]
     failed: dict[str, str]
     work: float
+    zeros: Zeros = Zeros()
 
 
 def shards(packs: Iterable[Pack]) -> list[Shard]:
@@ -67,9 +101,9 @@ def run_shard(folder: Path, shard: Shard, log: Log, device: str) -> Done:
         records += _isolated(folder, pack, log, device, failed)
     if not records:
         return Done((), failed, work)
-    layers, steps, runs = (_joined([getattr(part, table) for part in records]) for table in ("layers", "steps", "runs"))
+    layers, steps, runs = (joined([getattr(part, table) for part in records]) for table in ("layers", "steps", "runs"))
     write_shard(folder, shard_id(runs["run_id"].tolist()), layers, steps, runs, provenance(device))
-    return Done(tuple(runs["status"].tolist()), failed, work)
+    return Done(tuple(runs["status"].tolist()), failed, work, Zeros.of(layers, runs))
 
 
 def _isolated(folder: Path, pack: Pack, log: Log, device: str, failed: dict[str, str]) -> list[Records]:
@@ -84,21 +118,3 @@ def _isolated(folder: Path, pack: Pack, log: Log, device: str, failed: dict[str,
             return []
         middle = len(pack) // 2
         return [part for half in (pack[:middle], pack[middle:]) for part in _isolated(folder, half, log, device, failed)]
-
-
-def _joined(tables: Sequence[Table]) -> Table:
-    """Rows of several packs under each other; a column that one of them lacks is null (None, or masked) there."""
-    names = dict.fromkeys(name for table in tables for name in table)
-    joined: Table = {}
-    for name in names:
-        parts = []
-        for table in tables:
-            rows = len(table["run_id"])
-            parts.append(table.get(name, np.ma.masked_all(rows) if table is not None else None))
-        is_objects = any(part.dtype == object for part in parts)
-        if is_objects:
-            parts = [np.full(len(part), None, dtype=object) if part.dtype != object else part for part in parts]
-            joined[name] = np.concatenate(parts)
-        else:
-            joined[name] = np.ma.concatenate(parts) if any(isinstance(part, np.ma.MaskedArray) for part in parts) else np.concatenate(parts)
-    return joined
