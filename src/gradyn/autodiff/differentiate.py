@@ -80,8 +80,7 @@ def pull_back(
             if local is not None:
                 # Times exactly 1 is left out: a graph of gradients would otherwise swell by a product each.
                 share = upstream if local.__class__ is float and local == 1.0 else upstream * local
-                key = id(child)
-                gradients[key] = gradients[key] + share if key in gradients else share
+                gradients[id(child)] = gradients[id(child)] + share if id(child) in gradients else share
     return found
 
 
