@@ -1,7 +1,7 @@
 """An engine of scalars that remember where they came from trains a net, agrees with torch, and goes 100,000 operations deep.
 
 Source: the two moons of scikit-learn (Pedregosa et al. 2011); the engine and its rounding bounds are ours.
-Cost: a net of 105 parameters, 300 steps of 10 samples, and 200 random expressions; some ten seconds.
+Cost: a net of 105 parameters, 450 steps of 5 samples, and 200 random expressions; some ten seconds.
 Command: python experiments/autodiff_engine.py --run
 """
 

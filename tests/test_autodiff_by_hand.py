@@ -189,3 +189,16 @@ def test_shapes_that_do_not_fit_are_refused():
             way(x, w, b, Relu(), v[0])
     with pytest.raises(ConfigError, match=r"x must be the vector of one sample; got \(2, 3\). For a batch use mlp_gradients"):
         product_formula(x, w, b, Relu(), v[0])
+
+
+def test_vectors_and_misfits_are_refused_before_torch_refuses_them(rng):
+    x, u = torch.ones(4, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+    weights, biases = [torch.ones(5, 4, dtype=torch.float64), torch.ones(2, 5, dtype=torch.float64)], [torch.ones(5), torch.ones(2)]
+    with pytest.raises(ConfigError, match="x and weights must be matrices"):
+        mlp_gradients(x, weights, biases, Tanh(), u[None])
+    with pytest.raises(ConfigError, match=r"weights must be \[out, in\] and take what comes from below, 4 numbers"):
+        product_formula(x, weights[::-1], biases, Tanh(), u)
+    with pytest.raises(ConfigError, match="weights must have at least one matrix"):
+        product_formula(x, [], [], Tanh(), u)
+    with pytest.raises(ConfigError, match="names must be of dL/dz2, W2, D1; got 'W9'"):
+        product_formula(x, weights, [torch.ones(5, dtype=torch.float64), u], Tanh(), u).multiplied(["dL/dz2", "W9"])

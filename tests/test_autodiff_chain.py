@@ -100,7 +100,23 @@ def test_the_chain_of_a_net_is_its_jacobian(rng):
 def test_factors_that_do_not_fit_are_refused():
     with pytest.raises(ConfigError, match=r"factors must fit.*got '\(2, 3\) next to \(2, 3\)'"):
         chain_product([torch.ones(2, 3), torch.ones(2, 3)], (0,))
-    with pytest.raises(ConfigError, match="plan must have 1 products for 2 factors; got 0"):
+    with pytest.raises(ConfigError, match="plan must have one product fewer than factors, of which there are 2; got 0"):
         chain_product([torch.ones(2, 3), torch.ones(3, 2)], ())
     with pytest.raises(ConfigError, match="sizes must have at least two entries"):
         cheapest_order((3,))
+
+
+@pytest.mark.parametrize("plan", [(5, 0, 0), (-1, 0, 0), (0, 2, 0), (2, 1, 1)])
+def test_a_plan_that_names_no_pair_is_refused(plan):
+    factors = [torch.ones(2, 2)] * 4
+    with pytest.raises(ConfigError, match="plan must name a pair that is left at every product"):
+        chain_product(factors, plan)
+    with pytest.raises(ConfigError, match="plan must name a pair that is left at every product"):
+        chain_cost([2] * 5, plan)
+
+
+def test_a_chain_without_factors_or_of_vectors_is_refused():
+    with pytest.raises(ConfigError, match="plan must have one product fewer than factors, of which there are 0"):
+        chain_product([], ())
+    with pytest.raises(ConfigError, match="factors must be matrices"):
+        chain_product([torch.ones(3), torch.ones(3)], (0,))

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from gradyn.autodiff import MlpCost, jacobian, jvp, operations, tanh_net, tanh_net_jvp, vjp
 from gradyn.core import ConfigError
@@ -107,3 +108,18 @@ def test_what_is_no_matrix_product_is_counted_by_the_numbers_it_makes():
 def test_a_net_without_layers_is_refused():
     with pytest.raises(ConfigError, match=r"sizes must have at least two entries, input and output; got \(3,\)"):
         MlpCost((3,))
+
+
+def test_products_are_counted_as_torchs_own_counter_counts_them(rng):
+    x, w = torch.tensor(rng.normal(size=(3, 5)), requires_grad=True), torch.tensor(rng.normal(size=(4, 5)), requires_grad=True)
+    runs = [
+        lambda: torch.nn.functional.linear(x, w, w[:, 0]).sin().sum().backward(),
+        lambda: torch.bmm(x[None], w.T[None]).softmax(-1).sum().backward(),
+        lambda: torch.nn.functional.conv1d(x[None], w[None, :3]).sum().backward(),
+        lambda: jvp(lambda x: (x @ w.T).tanh(), x, torch.ones_like(x)),
+        lambda: (x @ w[0]).dot(x[:, 0]),
+    ]
+    for run in runs:
+        with FlopCounterMode(display=False) as counter:
+            run()
+        assert operations(run).products == counter.get_total_flops()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradyn.autodiff import RULES, Dual, Value, grad, random_expression, rounding_bounds
+from gradyn.autodiff import RULES, Dual, Value, grad, mlp, random_expression, rounding_bounds
 
 EPS = sys.float_info.epsilon
 
@@ -92,3 +92,23 @@ def test_what_is_no_real_number_is_refused(bad: object) -> None:
 
 def test_repr_says_both_parts() -> None:
     assert repr(Dual(2, 1)) == "Dual(2.0, 1.0)"
+
+
+def test_a_value_on_the_left_of_a_dual_is_carried_along() -> None:
+    w, x = Value(3.0), Dual(2.0, 1.0)
+    for found, value, tangent in ((w * x, 6.0, 3.0), (w + x, 5.0, 1.0), (w - x, 1.0, -1.0), (w / x, 1.5, -0.75), (w**x, 9.0, 9.0 * math.log(3.0))):
+        assert isinstance(found, Dual)
+        assert (float(found), float(found.tangent)) == (value, pytest.approx(tangent, rel=4 * EPS))
+
+
+def test_a_net_of_values_answers_duals_with_its_jvp(rng: np.random.Generator) -> None:
+    net, x, v = mlp([3, 4, 1], rng), rng.normal(size=3), rng.normal(size=3)
+    inputs = [Value(a) for a in x]
+    net(inputs)[0].backward()
+    along = net([Dual(a, b) for a, b in zip(x, v, strict=True)])[0].tangent
+    # Sums of 3 and 4 terms in another order, each term of at most three roundings.
+    terms = [abs(leaf.grad * b) for leaf, b in zip(inputs, v, strict=True)]
+    assert float(along) == pytest.approx(sum(leaf.grad * b for leaf, b in zip(inputs, v, strict=True)), abs=40 * EPS * sum(terms))
+    # Forward over reverse: the tangent is an expression in the weights, and can be differentiated by them.
+    along.backward()
+    assert any(weight.grad for weight in net.parameters)

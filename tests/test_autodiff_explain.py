@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gradyn.autodiff import Value, explain
 
 EXPLAINED = """\
@@ -52,3 +54,10 @@ def test_explain_of_a_leaf_has_no_steps() -> None:
 def test_names_of_the_reader_are_not_given_twice() -> None:
     x = Value(1.0)
     assert "v2 = v1 * v1" in explain(x * x, v1=x)
+
+
+def test_a_negative_factor_is_said_once_minus_zero_is_bracketed_and_nan_is_not() -> None:
+    x = Value(2.0)
+    assert "d v1 / d x = -3  x += (-3) * 1 = -3" in explain(-3.0 * x, x=x)
+    assert "x += (-0) * 1 = -0" in explain(-0.0 * x, x=x)
+    assert "x += nan * 1 = nan" in explain(math.nan * x, x=x)

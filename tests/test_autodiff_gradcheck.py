@@ -23,8 +23,18 @@ from wrong_backwards import (
     swish_with_one_way,
     twice_sine,
 )
+from wrong_in_two_ways import (
+    WRONG_IN_TWO_WAYS,
+    first_row_of_a_bias_twice,
+    one_way_of_two_and_its_sign,
+    one_way_of_two_and_three_times,
+    quadratic_form_without_its_transpose,
+    scale_by_item,
+    transpose_and_factor,
+)
 
-CASES = [pytest.param(cause, case, id=f"{cause}-{case.__name__}") for cause, cases in WRONG.items() for case in cases]
+GALLERY = {cause: (*cases, *WRONG_IN_TWO_WAYS.get(cause, ())) for cause, cases in WRONG.items()}
+CASES = [pytest.param(cause, case, id=f"{cause}-{case.__name__}") for cause, cases in GALLERY.items() for case in cases]
 FINE = [pytest.param(NO_FAULT, case, id=f"right-{k}-{case.__name__}") for k, case in enumerate(RIGHT)]
 FRESH = 8
 
@@ -67,7 +77,10 @@ def test_a_gallery_with_a_false_label_is_found_out(rng: np.random.Generator) -> 
     ("step", "broken", "case"),
     [
         ("decide.search", lambda *_: None, swish_with_one_way),
-        ("causes.transposed", lambda block: "", reversed_running_sum),
+        ("causes.transposed", lambda block: ("", None), reversed_running_sum),
+        ("search._weighed", lambda *_: None, quadratic_form_without_its_transpose),
+        ("weights.of_all", lambda *_: None, first_row_of_a_bias_twice),
+        ("search.has_function", lambda problem: True, scale_by_item),
         ("explain._dense", lambda x: x, backward_answers_in_memory_order),
         ("explain.moved_off", lambda problem, size, rng: problem, relu_at_zero),
     ],
@@ -76,7 +89,7 @@ def test_a_gallery_with_a_false_label_is_found_out(rng: np.random.Generator) -> 
 def test_without_one_step_its_cause_is_not_named(step: str, broken, case: Case, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     module, name = step.split(".")
     monkeypatch.setattr(importlib.import_module(f"gradyn.autodiff.gradcheck.{module}"), name, broken)
-    cause = next(cause for cause, cases in WRONG.items() if case in cases)
+    cause = next(cause for cause, cases in GALLERY.items() if case in cases)
     with pytest.raises(AssertionError, match=f"expected {cause}"):
         assert_named(cause, case, rng)
 
@@ -164,6 +177,30 @@ def test_a_factor_that_is_a_forgotten_path_says_both(rng: np.random.Generator) -
     assert "factor of 1/2" in found.detail
     # The same numbers, but x enters once: then nothing is forgotten but the 2.
     assert assert_named("wrong factor", square_without_its_two, rng).factor == pytest.approx(0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("case", "factor", "said"),
+    [
+        (transpose_and_factor, 2.0, "axes exchanged"),
+        (one_way_of_two_and_three_times, 3.0, "is not added, and the path through operand 1 of mul (operation 2) has a factor of 3"),
+        (one_way_of_two_and_its_sign, -1.0, "has a factor of -1"),
+        (first_row_of_a_bias_twice, 2.0, "only index 0 of axis 0"),
+    ],
+)
+def test_of_two_mistakes_at_once_both_are_named(case: Case, factor: float, said: str, rng: np.random.Generator) -> None:
+    f, inputs = case(rng)
+    found = explain_gradcheck(f, inputs)
+    assert found.factor == pytest.approx(factor, rel=1e-3)
+    assert said in found.detail
+
+
+def test_a_missing_symmetrization_is_told_from_a_factor(rng: np.random.Generator) -> None:
+    f, inputs = quadratic_form_without_its_transpose(rng)
+    assert "(a + a^T) x is not 2 a x" in explain_gradcheck(f, inputs).detail
+    # Of a symmetric a nothing is wrong, and nobody is blamed.
+    x, a = inputs
+    assert explain_gradcheck(f, (x, (a + a.T).detach().requires_grad_())).passed
 
 
 def test_two_calls_that_differ_are_not_explained_away() -> None:

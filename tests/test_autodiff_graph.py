@@ -328,6 +328,10 @@ def test_a_trace_leaves_the_net_as_it_was() -> None:
         (lambda: graph_of(torch.ones(2)), ValueError, r"x must require grad to have a graph; got torch.float64 without. Set requires_grad_\(\)"),
         (lambda: graph_of(torch.ones(2, dtype=torch.int64)), ValueError, r"x must require grad to have a graph; got torch.int64 without"),
         (lambda: graph_of(torch.ones(2, requires_grad=True) * 2, upstream=1.0), ValueError, r"upstream must have x's shape \[2\]; got shape \[\]"),
+        (lambda: graph_of(torch.ones(2, requires_grad=True) * 2, upstream="1"), TypeError, r"upstream must be a number or a tensor; got str"),
+        (lambda: graph_of(Value(1.0) * 2, upstream="1"), TypeError, r"upstream must be a real number; got str '1'"),
+        (lambda: graph_of(torch.ones(2, requires_grad=True) * 2, names={"n": 3}), TypeError, r"names must hold Tensors, as x is one; got int for 'n'"),
+        (lambda: graph_of(Value(1.0) * 2, names={"n": torch.ones(1)}), TypeError, r"names must hold Values, as x is one; got Tensor for 'n'"),
         (lambda: graph_of(Value(1.0) * 2).chain("w"), KeyError, r"to must be a label of the graph"),
         (lambda: graph_of(Value(1.0)).collapsed(0), ValueError, r"level must be 1 \(outermost\) or more"),
     ],
@@ -343,6 +347,21 @@ def test_a_leaf_alone_is_a_graph_of_one_node() -> None:
         assert (len(graph.nodes), graph.edges, graph.levels()) == (1, (), {"n0": 0})
         assert by_label(graph)["x"].kind == "leaf"
     assert graph_of(torch.ones(2, requires_grad=True), upstream=torch.ones(2)).nodes[0].grad.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.complex64])
+def test_gradients_of_dtypes_that_numpy_lacks_are_kept(dtype: torch.dtype) -> None:
+    x = torch.tensor([1.0, -2.0], dtype=dtype, requires_grad=True)
+    graph = graph_of((x * 2).abs().sum(), names={"x": x}, upstream=1.0)
+    assert by_label(graph)["x"].grad.tolist() == [2.0, -2.0]
+    assert by_label(graph)["x"].grad_l2 == pytest.approx(8**0.5, rel=1e-15)
+    assert "[2" in graph.mermaid()
+
+
+def test_a_sparse_gradient_is_kept() -> None:
+    embedding = torch.nn.Embedding(4, 2, sparse=True, dtype=torch.float64)
+    graph = graph_of(embedding(torch.tensor([1, 1])).sum(), module=embedding, upstream=1.0)
+    assert by_label(graph)["weight"].grad.tolist() == [[0, 0], [2, 2], [0, 0], [0, 0]]
 
 
 def test_numbers_do_not_count_when_graphs_are_compared() -> None:

@@ -106,7 +106,7 @@ BROKEN: list[tuple[Callable[[Any], bool], str, str, str]] = [
         "x.backward(start, retain_graph=True)",
     ),
     (dot_is_quoted, "graph_text", '.replace("\\\\", "\\\\\\\\").replace(\'"\'', ".replace('\"'"),
-    (mermaid_is_quoted, "graph_text", r"[^\w .,:=+", r"[^\w \" .,:=+"),
+    (mermaid_is_quoted, "graph_text", r"[^\w .,:=", r"[^\w \" .,:="),
     (stays_acyclic, "graph_collapse", "while cyclic := _in_cycles(graph, group):", "while cyclic := set():"),
 ]
 

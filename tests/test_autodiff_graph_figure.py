@@ -179,3 +179,17 @@ def test_the_numbers_on_the_picture_are_those_of_the_graph() -> None:
     assert words.count("12") == 2, "dL/dx in its box and on its arrow"
     assert words.count("8") == 2
     assert {"w", "x", "b", "mul", "add", "sub", "L = pow"} <= set(words)
+
+
+def test_numbers_of_a_slanted_arrow_do_not_stand_left_and_right_of_it() -> None:
+    """Down a narrow page the arrow from w to mul lies flat in its middle: "3" and "8" beside it would be read as 3 - 8."""
+    page = Page(WIDTHS["column"])
+    figure = graph_figure(textbook_graph("torch"), page=page)
+    beside = [text for text in figure.axes[0].texts if text.get_zorder() == 5]
+    pairs = list(itertools.pairwise(beside))[::2]
+    placed = {(one.get_text(), other.get_text()): np.subtract(one.get_position(), other.get_position()) for one, other in pairs}
+    assert set(placed) == {("3", "8"), ("2", "12"), ("6", "4"), ("1", "4"), ("7", "4"), ("2", "4")}
+    for pair in [("3", "8"), ("2", "12"), ("6", "4"), ("1", "4")]:
+        assert placed[pair] == pytest.approx((0.0, 0.04))
+    for pair in [("7", "4"), ("2", "4")]:
+        assert placed[pair] == pytest.approx((-0.06, 0.0))

@@ -145,3 +145,27 @@ def test_an_unused_input_and_a_wrong_shape_have_plain_words_too() -> None:
     with pytest.raises(RuntimeError) as view:
         x[0] += 1
     assert "A part of a parameter" in in_plain_words(view.value)
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        (lambda: torch.mv(torch.ones(2, 3), torch.ones(2)), "one size where they meet"),
+        (lambda: torch.dot(torch.ones(2), torch.ones(3)), "one size where they meet"),
+        (lambda: torch.bmm(torch.ones(1, 2, 3), torch.ones(1, 2, 3)), "one size where they meet"),
+        (lambda: torch.ones(2) @ torch.ones(2, dtype=torch.float32), "must have one dtype"),
+        (lambda: torch.ones(2, 2) @ torch.ones(2, 2, dtype=torch.float32), "must have one dtype"),
+        (lambda: torch.ones(2, requires_grad=True).numpy(), "numpy records nothing"),
+    ],
+)
+def test_shapes_dtypes_and_numpy_have_plain_words(refused, said: str) -> None:
+    with pytest.raises(RuntimeError) as error:
+        refused()
+    assert said in in_plain_words(error.value)
+
+
+def test_batches_of_no_tensor_or_of_different_rows_are_refused() -> None:
+    w = torch.ones(2, requires_grad=True)
+    for batch, lengths in (([], r"\[\]"), ([torch.ones(4, 2), torch.ones(3)], r"\[4, 3\]")):
+        with pytest.raises(ConfigError, match=f"batch must be tensors with one number of rows; got '?{lengths}"):
+            micro_batch_gradients(lambda *_: w.sum(), [w], batch, sizes=(2, 2))

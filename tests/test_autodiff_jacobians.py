@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradyn.autodiff import hvp, jacobian, jvp, vjp
+from gradyn.autodiff import hvp, jacobian, jvp, log_sum_exp, relu, vjp
 from gradyn.core import ConfigError
 
 EPS = torch.finfo(torch.float64).eps
@@ -159,6 +159,29 @@ def test_cotangents_and_tangents_of_another_shape_are_refused():
         jvp(lambda x: x[:2], torch.ones(3), torch.ones(2))
     with pytest.raises(ConfigError, match=r"v must have the shape of x, \(3,\); got \(1, 3\)"):
         hvp(lambda x: x.sum(), torch.ones(3), torch.ones(1, 3))
+
+
+@pytest.mark.parametrize("bad", [[1.0, 2.0, 3.0], None, torch.ones(3, dtype=torch.int64)], ids=["list", "none", "integers"])
+def test_cotangents_and_tangents_that_are_no_floating_tensors_are_refused(bad):
+    for key, product in (("u", vjp), ("v", jvp), ("v", lambda f, x, v: hvp(lambda x: f(x).sum(), x, v))):
+        with pytest.raises(ConfigError, match=f"{key} must be a real floating tensor; got"):
+            product(torch.sin, torch.ones(3), bad)
+
+
+def test_numbers_that_share_memory_have_a_derivative_each_in_every_mode():
+    x = torch.ones(1, dtype=torch.float64).expand(3)
+    assert torch.equal(jacobian(torch.sin, x, by="columns"), jacobian(torch.sin, x))
+    assert torch.equal(hvp(lambda x: (x**3).sum(), x, torch.ones(3, dtype=torch.float64)), torch.full((3,), 6.0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("f", [relu, log_sum_exp, lambda x: log_sum_exp(x, 0)], ids=["relu", "log_sum_exp", "log_sum_exp over rows"])
+def test_own_functions_have_a_forward_mode_too(f, rng):
+    x, v = (torch.tensor(rng.normal(size=(3, 4)), requires_grad=is_leaf) for is_leaf in (True, False))
+    assert torch.autograd.gradcheck(f, x, check_forward_ad=True)
+    assert torch.equal(jacobian(f, x), jacobian(f, x, by="columns"))
+    expected = torch.autograd.functional.hvp(lambda x: (f(1.3 * x) ** 3).sum(), x, v)[1]
+    # Forward over reverse and reverse over reverse: a few dozen roundings on numbers of one size.
+    assert (hvp(lambda x: (f(1.3 * x) ** 3).sum(), x, v) - expected).abs().max() <= 64 * 2.0**-52 * expected.abs().max()
 
 
 def test_a_hessian_needs_one_output_and_a_jacobian_an_element():

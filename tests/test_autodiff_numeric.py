@@ -119,3 +119,9 @@ def test_a_function_that_drops_the_imaginary_part_is_refused():
     with pytest.raises(TypeError, match=r"f must return a complex number for a complex one; got float 1.0. Use cmath"):
         complex_step(abs, 1.0)
     assert complex_step(cmath.sin, 0.0) == 1.0
+
+
+@pytest.mark.parametrize(("best", "name"), [(best_forward_step, "second"), (best_central_step, "third")])
+def test_there_is_no_best_step_where_nothing_is_truncated(best, name):
+    with pytest.raises(ConfigError, match=f"{name} must not be 0; got 0.0"):
+        best(1.0, 0.0)

@@ -32,9 +32,11 @@ def micro_batch_gradients(
         One tensor a parameter, in its shape.
 
     Raises:
-        ConfigError: sizes do not add up to the batch, one is not positive, or there is not one weight a size.
+        ConfigError: sizes do not add up to the batch, one is not positive, there is not one weight a size, or tensors differ in rows.
     """
-    n = len(batch[0])
+    lengths = [len(tensor) for tensor in batch]
+    require(len(set(lengths)) == 1, "batch", "be tensors with one number of rows", lengths)
+    n = lengths[0]
     require(min(sizes, default=0) > 0 and sum(sizes) == n, "sizes", f"be positive and add up to the {n} rows of the batch", tuple(sizes))
     shares = [size / n for size in sizes] if weights is None else list(weights)
     require(len(shares) == len(sizes), "weights", f"be {len(sizes)}, one a micro-batch", len(shares))

@@ -61,7 +61,11 @@ def chain_cost(sizes: Sequence[int], plan: Plan) -> int:
     Args:
         sizes: as in `cheapest_order`.
         plan: from `reverse_order`, `forward_order` or `cheapest_order`.
+
+    Raises:
+        ConfigError: the plan does not leave one matrix.
     """
+    _require_plan(plan, len(sizes) - 1)
     left, total = list(sizes), 0
     for place in plan:
         total += left[place] * left[place + 1] * left[place + 2]
@@ -80,9 +84,10 @@ def chain_product(factors: Sequence[Tensor], plan: Plan) -> Tensor:
         ConfigError: neighbours do not fit, or the plan does not leave one matrix.
     """
     shapes = [tuple(factor.shape) for factor in factors]
+    require(all(len(shape) == 2 for shape in shapes), "factors", "be matrices", shapes, "A gradient is a row: u[None].")
     for upper, lower in pairwise(shapes):
         require(upper[-1] == lower[0], "factors", "fit: columns of the left one equal rows of the right one", f"{upper} next to {lower}")
-    require(len(plan) == len(factors) - 1, "plan", f"have {len(factors) - 1} products for {len(factors)} factors", len(plan))
+    _require_plan(plan, len(factors))
     left = list(factors)
     for place in plan:
         left[place : place + 2] = [left[place] @ left[place + 1]]
@@ -95,3 +100,10 @@ def chain_text(plan: Plan) -> str:
     for place in plan:
         parts[place : place + 2] = [f"({parts[place]} {parts[place + 1]})"]
     return parts[0]
+
+
+def _require_plan(plan: Plan, factors: int) -> None:
+    require(factors > 0 and len(plan) == factors - 1, "plan", f"have one product fewer than factors, of which there are {factors}", len(plan))
+    # Of n factors the first product is at one of n - 1 places, the next at one of n - 2.
+    fits = all(0 <= place < factors - 1 - done for done, place in enumerate(plan))
+    require(fits, "plan", "name a pair that is left at every product", plan, "Take reverse_order, forward_order or cheapest_order.")

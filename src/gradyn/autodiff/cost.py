@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torch.utils.flop_counter import flop_registry
 
 from gradyn.core import require
 
@@ -36,27 +36,28 @@ class Operations:
 
 
 def operations(run: Callable[[], object]) -> Operations:
-    """What torch carries out while `run()` runs, its backward passes included: FlopCounterMode's count of matrix products, and the rest.
-
-    Args:
-        run: anything that computes with tensors.
-    """
-    with FlopCounterMode(display=False) as counter, _Others() as others:
+    """What torch carries out while `run()` runs, its backward passes included: products by the table of torch's FlopCounterMode, and the rest."""
+    with _Counter() as counter:
         run()
-    return Operations(counter.get_total_flops(), others.count)
+    return Operations(counter.products, counter.others)
 
 
-class _Others(TorchDispatchMode):
+class _Counter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
-        self.count = 0
+        self.products, self.others = 0, 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here; torch would import its compiler (seconds) to keep this from it
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        # A view computes nothing, and a product is the other counter's.
-        is_view = any(returned.alias_info is not None and not returned.alias_info.is_write for returned in func._schema.returns)
-        if func.overloadpacket not in flop_registry and not is_view:
-            self.count += sum(one.numel() for one in (out if isinstance(out, (tuple, list)) else (out,)) if isinstance(one, Tensor))
+        if func.overloadpacket in flop_registry:
+            self.products += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=out)
+        # A view computes nothing.
+        elif not any(returned.alias_info is not None and not returned.alias_info.is_write for returned in func._schema.returns):
+            self.others += sum(one.numel() for one in (out if isinstance(out, (tuple, list)) else (out,)) if isinstance(one, Tensor))
         return out
 
 

@@ -46,7 +46,7 @@ def explain(output: Value, /, **names: Value) -> str:
         # A closed gate is said to give 0, whatever met it.
         factor, share = (0.0, 0.0) if local is None else (local, local * upstream)
         sums[id(child)] += share
-        value = f"{factor:g}" if f"{factor:g}" == words else f"{words} = {factor:g}"
+        value = f"{factor:g}" if words in (f"{factor:g}", _number(factor)) else f"{words} = {factor:g}"
         total = f", in all {sums[id(child)]:g}" if id(child) in met else ""
         met.add(id(child))
         slope = f"d {called[id(node)]} / d {name} = {value}"
@@ -76,7 +76,9 @@ def _names(output: Value, names: dict[str, Value]) -> dict[int, str]:
 
 
 def _number(number: float) -> str:
-    return f"{number:g}" if number >= 0 else f"({number:g})"
+    # By the sign that is printed: -0 has one, and nan has none.
+    text = f"{number:g}"
+    return f"({text})" if text.startswith("-") else text
 
 
 def _inputs(node: Value, called: dict[int, str]) -> dict[str, str]:

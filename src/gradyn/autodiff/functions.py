@@ -1,6 +1,6 @@
-"""Own derivatives for torch: a `torch.autograd.Function` is a forward, what it saves, and u^T J.
+"""Own derivatives for torch: a `torch.autograd.Function` is a forward, what it saves, u^T J, and J v for forward mode.
 
-Both are built of operations that autograd knows, also in `backward`, so that a second derivative follows by itself.
+All are built of operations that autograd knows, also in `backward`, so that a second derivative follows by itself.
 
 Can't: be checked at a kink. At 0 the ReLU has no derivative; `subgradients.py` lists what everybody answers there.
 """
@@ -20,16 +20,24 @@ class Relu(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         """max(x, 0), and NaN where x is NaN."""
         ctx.save_for_backward(x)
+        ctx.save_for_forward(x)
         # clamp and not torch.where(x > 0, x, 0): a NaN is not > 0, and would come out as a 0 that nobody notices.
         return x.clamp(min=0)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         """U where x > 0; 0 at the kink, as torch.relu has it, and the NaN itself where x is NaN."""
-        (x,) = ctx.saved_tensors
-        (u,) = grads
-        # torch.where and not u * (x > 0): 0 * inf is NaN.
-        return torch.where(x > 0, u, torch.where(x.isnan(), x, torch.zeros_like(u)))
+        return _passed(ctx.saved_tensors[0], grads[0])
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        """J v: the Jacobian is diagonal, and so its own transpose."""
+        return _passed(ctx.saved_tensors[0], tangents[0])
+
+
+def _passed(x: Tensor, u: Tensor) -> Tensor:
+    # torch.where and not u * (x > 0): 0 * inf is NaN.
+    return torch.where(x > 0, u, torch.where(x.isnan(), x, torch.zeros_like(u)))
 
 
 def relu(x: Tensor) -> Tensor:
@@ -57,15 +65,26 @@ class LogSumExp(torch.autograd.Function):
         # Only inputs and outputs keep their place in the graph when saved. With any other tensor (the y before squeeze) the first derivative is
         # right and the second silently wrong.
         ctx.save_for_backward(x, y)
+        ctx.save_for_forward(x, y)
         ctx.dim = dim
         return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        """exp(x - y) is the softmax, and is at most 1; a y of -inf takes nothing from nobody."""
-        x, y = ctx.saved_tensors
-        u, y = grads[0].unsqueeze(ctx.dim), y.unsqueeze(ctx.dim)
-        return u * torch.where(y.isinf() & (y < 0), torch.zeros_like(x), (x - y).exp()), None
+        """The cotangent of a sum goes to each of its terms by its share."""
+        return grads[0].unsqueeze(ctx.dim) * _softmax(ctx), None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        """<softmax(x), v>."""
+        return (_softmax(ctx) * tangents[0]).sum(ctx.dim)
+
+
+def _softmax(ctx: Any) -> Tensor:
+    x, y = ctx.saved_tensors
+    y = y.unsqueeze(ctx.dim)
+    # exp(x - y) is at most 1; a y of -inf takes nothing from nobody.
+    return torch.where(y.isinf() & (y < 0), torch.zeros_like(x), (x - y).exp())
 
 
 def log_sum_exp(x: Tensor, dim: int = -1) -> Tensor:

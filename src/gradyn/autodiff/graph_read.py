@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from numbers import Number
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,11 +26,15 @@ def node_of(tensor: Tensor) -> Any:
     return torch.autograd.graph.get_gradient_edge(tensor).node
 
 
-def saved(node: Any) -> Mapping[str, tuple[int, ...] | None]:
-    """Name -> shape of each tensor kept for the backward pass; None where it was freed."""
+def saved_names(kind: type) -> list[str]:
+    """The attributes of a kind of operation that hold what it saved: each has its own; a Function written in Python keeps a tuple."""
+    return [name for name in dir(kind) if name.startswith(_PREFIX)] or [name for name in dir(kind) if name == "saved_tensors"]
+
+
+def saved(node: Any, names: Sequence[str]) -> Mapping[str, tuple[int, ...] | None]:
+    """Name -> shape of each tensor kept for the backward pass under those names; None where it was freed."""
     found: dict[str, tuple[int, ...] | None] = {}
-    # Torch names them by attribute, each operation its own; a Function written in Python keeps a tuple.
-    for name in [name for name in dir(node) if name.startswith(_PREFIX)] or [name for name in dir(node) if name == "saved_tensors"]:
+    for name in names:
         word = name.removeprefix(_PREFIX)
         try:
             kept = getattr(node, name)
@@ -50,7 +56,7 @@ def gradients(x: Tensor, order: Sequence[Any], upstream: Any) -> dict[tuple[Any,
         upstream: as in `graph_of`.
 
     Raises:
-        ValueError: upstream does not fit x.
+        ValueError, TypeError: upstream does not fit x, or is no number.
         RuntimeError: the graph was freed by an earlier backward pass.
     """
     start = upstream_of(x, upstream)
@@ -77,6 +83,8 @@ def gradients(x: Tensor, order: Sequence[Any], upstream: Any) -> dict[tuple[Any,
 
 def upstream_of(x: Tensor, upstream: Any) -> Tensor:
     """The gradient with which the pass begins, in x's shape."""
+    if not isinstance(upstream, Tensor | Number | np.ndarray):
+        raise TypeError(f"upstream must be a number or a tensor; got {type(upstream).__name__}. Give d (something later) / d x.")
     found = torch.as_tensor(upstream, dtype=x.dtype, device=x.device).detach()
     if found.shape != x.shape:
         fix = "Give d (something later) / d x; torch.ones_like(x) makes it the sum of x."
@@ -89,8 +97,10 @@ def shown(field: str, tensor: Tensor | None) -> dict[str, Any]:
     if tensor is None:
         return {}
     tensor = tensor.detach()
-    array = tensor.to("cpu", copy=True).numpy() if tensor.numel() <= SHOWN else None
-    found: dict[str, Any] = {field: array}
+    # numpy knows neither a sparse layout nor bfloat16.
+    dense = tensor if tensor.layout == torch.strided else tensor.to_dense()
+    dense = dense.float() if dense.dtype == torch.bfloat16 else dense
+    found: dict[str, Any] = {field: dense.to("cpu", copy=True).numpy() if dense.numel() <= SHOWN else None}
     if field == "grad":
-        found["grad_l2"] = float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
+        found["grad_l2"] = float(torch.linalg.vector_norm(dense.abs(), dtype=torch.float64))
     return found

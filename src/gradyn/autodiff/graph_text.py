@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from gradyn.autodiff.graph import Graph, Node
+    from gradyn.autodiff.graph import Edge, Graph, Node
 
 # Words of the forward pass for torch's names of the backward one; any other is the name without its ending.
 _FORWARD = {"Mm": "matmul", "Mv": "matmul", "Bmm": "matmul", "Dot": "matmul", "Addmm": "linear", "T": "transpose", "AccumulateGrad": "leaf"}
+# More numbers than this in one box are read by nobody.
+_WRITTEN = 9
 _COLOURS = {"leaf": "#DCEBF7", "constant": "#EEEEEE", "operation": "#FFFFFF", "module": "#E4F2E7"}
 
 
@@ -43,7 +45,7 @@ def number_text(values: np.ndarray | None, digits: int = 3) -> str:
         return ""
     if np.ndim(values):
         return f"[{', '.join(number_text(row, digits) for row in values)}]"
-    text = f"{float(values):.{digits}g}"
+    text = f"{np.asarray(values).item():.{digits}g}"
     return "0" if text == "-0" else text
 
 
@@ -51,10 +53,20 @@ def lines_of(node: Node) -> list[str]:
     """What stands in a node's box: name, operation and shape, value, gradient, saved tensors."""
     title = [node.label, node.op, shape_text(node.shape)] if node.kind != "constant" else [node.label]
     saved = ", ".join(f"{name} {'freed' if shape is None else list(shape)}" for name, shape in node.saved.items())
-    found = [" ".join(word for word in title if word), number_text(node.value)]
-    found += [f"grad {number_text(node.grad)}"] if node.grad is not None else [f"|grad| {node.grad_l2:.3g}"] if node.grad_l2 is not None else []
+    found = [" ".join(word for word in title if word), _few(node.value), _gradient_text(node, "grad ")]
     found += [f"saved {saved}"] if saved else []
     return [line for line in found if line] or [node.kind]
+
+
+def _few(values: np.ndarray | None) -> str:
+    return number_text(values) if values is not None and np.size(values) <= _WRITTEN else ""
+
+
+def _gradient_text(thing: Node | Edge, word: str = "") -> str:
+    """The numbers of a small gradient, the norm of a larger one, empty where there is none."""
+    if text := _few(thing.grad):
+        return word + text
+    return f"|grad| {thing.grad_l2:.3g}" if thing.grad_l2 is not None else ""
 
 
 def dot(graph: Graph) -> str:
@@ -64,8 +76,8 @@ def dot(graph: Graph) -> str:
         colour = _COLOURS[node.kind]
         lines.append(f'  {node.name} [label="{_dot_escaped(chr(10).join(lines_of(node)))}", fillcolor="{colour}"];')
     for edge in graph.edges:
-        text = f' [label="{_dot_escaped(number_text(edge.grad))}"]' if edge.grad is not None else ""
-        lines.append(f"  {edge.source} -> {edge.target}{text};")
+        text = _dot_escaped(_gradient_text(edge))
+        lines.append(f"  {edge.source} -> {edge.target}" + (f' [label="{text}"];' if text else ";"))
     return "\n".join([*lines, "}"]) + "\n"
 
 
@@ -74,8 +86,8 @@ def mermaid(graph: Graph) -> str:
     lines = ["flowchart LR"]
     lines += [f'  {node.name}["{"<br/>".join(map(_mermaid_escaped, lines_of(node)))}"]:::{node.kind}' for node in graph.nodes]
     for edge in graph.edges:
-        text = f'|"{_mermaid_escaped(number_text(edge.grad))}"|' if edge.grad is not None else ""
-        lines.append(f"  {edge.source} -->{text} {edge.target}")
+        text = _mermaid_escaped(_gradient_text(edge))
+        lines.append(f"  {edge.source} -->" + (f'|"{text}"| ' if text else " ") + edge.target)
     lines += [f"  classDef {kind} fill:{_COLOURS[kind]},stroke:#444444,color:#222222" for kind in sorted({node.kind for node in graph.nodes})]
     return "\n".join(lines) + "\n"
 
@@ -103,5 +115,6 @@ def _dot_escaped(text: str) -> str:
 
 
 def _mermaid_escaped(text: str) -> str:
-    # Letters, digits and what has no meaning inside a quoted label stay; all else goes by its code.
-    return re.sub(r"[^\w .,:=+()\[\]/|*-]", lambda found: f"#{ord(found[0])};", text)
+    # Letters, digits and what has no meaning inside a quoted label stay; all else goes by its code. Mermaid 10 and 11 read labels as Markdown, where
+    # a line "*" or "1. x" begins a list (drawn as "Unsupported markdown: list"), _x_ is slanted, and [1](2) is a link.
+    return re.sub(r"[^\w .,:=()\[\]/|-]|(?<!\w)_|_(?!\w)|-(?![\w.])|(?<=\d)[.)](?!\w)|(?<=\])\(", lambda found: f"#{ord(found[0])};", text)

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from gradyn.autodiff.graph import Edge, Graph, Node
 from gradyn.autodiff.graph_owner import owners, parameter_labels
-from gradyn.autodiff.graph_read import LEAF, gradients, node_of, saved, shown, upstream_of
+from gradyn.autodiff.graph_read import LEAF, gradients, node_of, saved, saved_names, shown, upstream_of
 from gradyn.autodiff.graph_trace import Trace
 from gradyn.autodiff.graph_value import graph_of_value
+from gradyn.autodiff.number import as_float
 from gradyn.autodiff.value import Value
 
 
@@ -37,23 +38,28 @@ def graph_of(
             node and edge. `.grad` stays as it is, and so does the graph. None: no gradients.
 
     Raises:
-        TypeError: x is neither a tensor nor a Value.
+        TypeError: x is neither a tensor nor a Value, a named one is not of its kind, or upstream is no number.
         ValueError: x requires no grad (an integer tensor never does), or upstream does not fit it.
         RuntimeError: gradients are asked of a graph that an earlier backward has freed.
     """
-    if isinstance(x, Value):
-        return graph_of_value(x, names or {}, None if upstream is None else float(upstream))
-    if not isinstance(x, Tensor):
+    if not isinstance(x, Tensor | Value):
         raise TypeError(f"x must be a torch tensor or a Value; got {type(x).__name__}. Give what the computation returned.")
+    names = names or {}
+    alike = Value if isinstance(x, Value) else Tensor
+    for label, one in names.items():
+        if not isinstance(one, alike):
+            raise TypeError(f"names must hold {alike.__name__}s, as x is one; got {type(one).__name__} for {label!r}. Leave out what is no part of the graph.")
+    if isinstance(x, Value):
+        return graph_of_value(x, names, None if upstream is None else as_float(upstream, "upstream"))
     if not x.requires_grad:
         raise ValueError(f"x must require grad to have a graph; got {x.dtype} without. Set requires_grad_() on a float tensor that it is computed from.")
     module = module if module is not None or trace is None else trace.module
     order = _topological(node_of(x))
     name_of = {node: f"n{number}" for number, node in enumerate(order)}
     back = gradients(x, order, upstream) if upstream is not None else {}
-    labels = {node_of(tensor): label for label, tensor in (names or {}).items() if tensor.requires_grad}
+    labels = {node_of(tensor): label for label, tensor in names.items() if tensor.requires_grad}
     labels = parameter_labels(module, order) | labels
-    values = (trace.values if trace else {}) | {node_of(tensor): tensor for tensor in (names or {}).values() if tensor.requires_grad}
+    values = (trace.values if trace else {}) | {node_of(tensor): tensor for tensor in names.values() if tensor.requires_grad}
     calls, classes = (trace.calls, trace.classes) if trace else ({}, {})
     calls, classes = owners(module, order, calls, classes)
     edges = []
@@ -66,6 +72,7 @@ def graph_of(
                 into[below] += [gradient] if gradient is not None else []
     if upstream is not None:
         into[order[-1]].append(upstream_of(x, upstream))
+    attributes = {kind: saved_names(kind) for kind in {type(node) for node in order}}
     nodes = []
     for node in order:
         op = type(node).__name__
@@ -75,7 +82,7 @@ def graph_of(
         shape = tuple(node._input_metadata[0].shape) if len(node._input_metadata) == 1 else None
         kind = "leaf" if op == LEAF else "operation"
         numbers = {**shown("value", value), **shown("grad", gradient)}
-        nodes.append(Node(name_of[node], op, kind, labels.get(node, ""), shape, calls.get(node, ()), saved(node), **numbers))
+        nodes.append(Node(name_of[node], op, kind, labels.get(node, ""), shape, calls.get(node, ()), saved(node, attributes[type(node)]), **numbers))
     return Graph(tuple(nodes), tuple(edges), name_of[order[-1]], classes)
 
 

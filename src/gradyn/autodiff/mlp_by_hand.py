@@ -58,7 +58,7 @@ def mlp_gradients(x_BM: Tensor, weights: Sequence[Tensor], biases: Sequence[Tens
     Raises:
         ConfigError: the shapes don't fit.
     """
-    _require_fit(x_BM, weights, biases, at_output_BC)
+    require_fit(x_BM, weights, biases, at_output_BC)
     inputs, preactivations = [x_BM], []
     for w_NM, b_N in zip(weights, biases, strict=True):
         preactivations.append(inputs[-1] @ w_NM.T + b_N)
@@ -75,7 +75,7 @@ def mlp_gradients_by_index(x_BM: Tensor, weights: Sequence[Tensor], biases: Sequ
 
     Args, Raises: as `mlp_gradients`.
     """
-    _require_fit(x_BM, weights, biases, at_output_BC)
+    require_fit(x_BM, weights, biases, at_output_BC)
     dtype, samples = x_BM.dtype, range(len(x_BM))
     x: list[Matrix] = [x_BM.tolist()]
     slopes: list[Matrix] = []
@@ -93,8 +93,10 @@ def mlp_gradients_by_index(x_BM: Tensor, weights: Sequence[Tensor], biases: Sequ
     return MlpGradients(*([torch.tensor(one, dtype=dtype) for one in kind] for kind in (delta, by_weight, by_bias)))
 
 
-def _require_fit(x_BM: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], at_output_BC: Tensor) -> None:
+def require_fit(x_BM: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], at_output_BC: Tensor) -> None:
+    """Raise unless the net takes x and returns what has the shape of dL/dy."""
     require(len(weights) > 0, "weights", "have at least one matrix", len(weights))
+    require(x_BM.ndim == 2 and all(w.ndim == 2 for w in weights), "x and weights", "be matrices", [tuple(x_BM.shape), *(tuple(w.shape) for w in weights)])
     shapes = [tuple(w.shape) for w in weights]
     fits = all(upper[1] == lower[0] for lower, upper in pairwise(shapes)) and shapes[0][1] == x_BM.shape[1]
     require(fits, "weights", f"be [out, in] and take what comes from below, {x_BM.shape[1]} numbers a sample first", shapes)

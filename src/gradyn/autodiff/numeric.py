@@ -68,8 +68,12 @@ def best_forward_step(f: float, second: float) -> float:
 
     Args:
         f: f(x); each of the two evaluations is taken to be off by eps |f|.
-        second: f''(x), not 0.
+        second: f''(x).
+
+    Raises:
+        ConfigError: f'' is 0: the larger the step, the better.
     """
+    require(second != 0, "second", "not be 0", second, "Where f'' vanishes the next order decides, and no step is best to this one.")
     return 2 * math.sqrt(EPS * abs(f / second))
 
 
@@ -78,8 +82,12 @@ def best_central_step(f: float, third: float) -> float:
 
     Args:
         f: f(x).
-        third: f'''(x), not 0.
+        third: f'''(x).
+
+    Raises:
+        ConfigError: f''' is 0, likewise.
     """
+    require(third != 0, "third", "not be 0", third, "Where f''' vanishes the next order decides, and no step is best to this one.")
     return (3 * EPS * abs(f / third)) ** (1 / 3)
 
 

@@ -81,27 +81,26 @@ def delta_rounding_bounds(weights: Sequence[Floats], biases: Sequence[Floats], x
     value is taken, not a product of norms, which would be vacuous after a few layers.
     """
     u, hs = HALF_ULP, preactivations(weights, biases, x_BM)
+    x, x_error, own, slopes = x_BM, np.zeros_like(x_BM), [], []
+    for layer, (w_NM, b_N) in enumerate(zip(weights, biases, strict=True)):
+        size = np.abs(x) @ np.abs(w_NM).T + np.abs(b_N)
+        h_error = x_error @ np.abs(w_NM).T + (w_NM.shape[1] + 1) * u * size
+        y = 1 / (1 + np.exp(-hs[layer]))
+        slopes.append(y * (1 - y))
+        y_error = slopes[-1] * h_error + 4 * u * y
+        if layer + 1 < len(weights):
+            # y (1 - y) errs by |1 - 2 y| of y's error and two roundings; the sum over the next layer by its count and one more.
+            above, w_up = deltas[layer + 1], weights[layer + 1]
+            pulled = np.abs(above @ w_up) * (np.abs(1 - 2 * y) * y_error + 2 * u * slopes[-1])
+            own.append(np.linalg.norm(pulled + slopes[-1] * (above.shape[1] + 1) * u * (np.abs(above) @ np.abs(w_up)), axis=1))
+        x, x_error = y, y_error
     squares = np.zeros(len(weights))
-    for sample in range(len(x_BM)):
-        x, x_error, own, slopes = x_BM[sample], np.zeros(len(x_BM[sample])), [], []
-        for layer, (w_NM, b_N) in enumerate(zip(weights, biases, strict=True)):
-            size = np.abs(w_NM) @ np.abs(x) + np.abs(b_N)
-            h_error = np.abs(w_NM) @ x_error + (w_NM.shape[1] + 1) * u * size
-            y = 1 / (1 + np.exp(-hs[layer][sample]))
-            slopes.append(y * (1 - y))
-            y_error = slopes[-1] * h_error + 4 * u * y
-            if layer + 1 < len(weights):
-                # y (1 - y) errs by |1 - 2 y| of y's error and two roundings; the sum over the next layer by its count and one more.
-                above, w_up = deltas[layer + 1][sample], weights[layer + 1]
-                pulled = np.abs(w_up.T @ above) * (np.abs(1 - 2 * y) * y_error + 2 * u * slopes[-1])
-                own.append(np.linalg.norm(pulled + slopes[-1] * (len(above) + 1) * u * (np.abs(w_up.T) @ np.abs(above))))
-            x, x_error = y, y_error
-        for layer in range(len(own)):
-            jacobian, total = np.eye(len(slopes[layer])), 0.0
-            for k in range(layer, len(own)):
-                total += float(np.linalg.norm(jacobian, 2) * own[k])
-                jacobian = (jacobian * slopes[k]) @ weights[k + 1].T
-            squares[layer] += total**2
+    for layer in range(len(own)):
+        jacobians, total = np.broadcast_to(np.eye(slopes[layer].shape[1]), (len(x_BM), *[slopes[layer].shape[1]] * 2)), np.zeros(len(x_BM))
+        for k in range(layer, len(own)):
+            total += np.linalg.norm(jacobians, 2, axis=(1, 2)) * own[k]
+            jacobians = (jacobians * slopes[k][:, None]) @ weights[k + 1].T
+        squares[layer] = np.sum(total**2)
     return np.sqrt(squares) / np.array([np.linalg.norm(delta) for delta in deltas])
 
 

@@ -48,6 +48,21 @@ _WORDS = (
         "shapes cannot be multiplied",
         "In A @ B the last axis of A and the axis before the last of B must have one size. nn.Linear stores [out, in]: transpose it.",
     ),
+    *(
+        (
+            piece,
+            "The two sides of a product must have one size where they meet: the last axis of the left, the last but one (or only one) of the right.",
+        )
+        for piece in ("size mismatch, got input", "inconsistent tensor size", "Expected size for first two dimensions of batch2")
+    ),
+    *(
+        (piece, "Two tensors of one operation must have one dtype. Convert one: `x.to(w.dtype)`.")
+        for piece in ("to have the same dtype", "to have same dtype", "must have the same dtype")
+    ),
+    (
+        "numpy() on Tensor that requires grad",
+        "numpy records nothing, so the path to the parameters would end here. Write `x.detach().numpy()` where only the number is wanted, for a plot, say.",
+    ),
     (
         "Mismatch in shape",
         "The vector u of u^T J must have the shape of the output: `torch.ones_like(y)` always fits.",

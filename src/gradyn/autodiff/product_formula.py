@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from gradyn.autodiff.chain import chain_product, reverse_order
-from gradyn.autodiff.mlp_by_hand import Elementwise
+from gradyn.autodiff.mlp_by_hand import Elementwise, require_fit
 from gradyn.core import require
 
 
@@ -56,8 +56,10 @@ class ProductFormula:
         """The factors of those names, multiplied in that order.
 
         Raises:
-            ConfigError: neighbours do not fit.
+            ConfigError: neighbours do not fit, or there is no factor of a name.
         """
+        for name in names:
+            require(name in self.names, "names", f"be of {', '.join(self.names)}", name)
         return chain_product([self.factors[self.names.index(name)] for name in names], reverse_order(len(names)))
 
     def norms(self) -> tuple[list[float], list[float]]:
@@ -83,10 +85,11 @@ def product_formula(x_M: Tensor, weights: Sequence[Tensor], biases: Sequence[Ten
         at_output_C: dL/dz_L.
 
     Raises:
-        ConfigError: x or dL/dz_L is no vector.
+        ConfigError: x or dL/dz_L is no vector, or the shapes don't fit.
     """
     for key, given in (("x", x_M), ("at_output", at_output_C)):
         require(given.ndim == 1, key, "be the vector of one sample", tuple(given.shape), "For a batch use mlp_gradients.")
+    require_fit(x_M[None], weights, biases, at_output_C[None])
     z, slopes, at = x_M, [], x_M
     for w_NM, b_N in zip(weights, biases, strict=True):
         z = w_NM @ at + b_N

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ def vjp(f: Function, x: Tensor, u: Tensor) -> Tensor:
         u: cotangent, of f(x)'s shape; what is returned has that of x.
 
     Raises:
-        ConfigError: x or f(x) is no real floating tensor, u has not f(x)'s shape, or f(x) has no history that leads to x.
+        ConfigError: x, u or f(x) is no real floating tensor, u has not f(x)'s shape, or f(x) has no history that leads to x.
     """
     leaf, y = recorded(f, x)
     require_shape("u", u, y, "f(x)")
@@ -45,15 +46,14 @@ def jvp(f: Function, x: Tensor, v: Tensor) -> Tensor:
         v: tangent, of x's shape; what is returned has that of f(x).
 
     Raises:
-        ConfigError: as `vjp`, or v has not x's shape.
+        ConfigError: as `vjp`, of v instead of u.
     """
     require_floating("x", x)
     require_shape("v", v, x, "x")
     with forward_ad.dual_level():
         y = f(_dual(x.detach(), v))
         require_floating("f(x)", y)
-        tangent = forward_ad.unpack_dual(y).tangent
-        return require_history(tangent).detach().clone()  # the level takes its tangents with it when it ends
+        return require_history(forward_ad.unpack_dual(y).tangent).detach().clone()  # the level takes its tangents with it when it ends
 
 
 def hvp(f: Function, x: Tensor, v: Tensor) -> Tensor:
@@ -90,8 +90,7 @@ def recorded(f: Function, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def pulled(y: Tensor, leaf: Tensor, u: Tensor, *, create_graph: bool = False) -> Tensor:
     """J^T u over a recorded graph, which stays for the next u."""
-    gradient = torch.autograd.grad(y, leaf, u, retain_graph=True, create_graph=create_graph, allow_unused=True)[0] if y.requires_grad else None
-    return require_history(gradient)
+    return require_history(torch.autograd.grad(y, leaf, u, retain_graph=True, create_graph=create_graph, allow_unused=True)[0] if y.requires_grad else None)
 
 
 def require_floating(key: str, x: object) -> None:
@@ -101,15 +100,16 @@ def require_floating(key: str, x: object) -> None:
         raise ConfigError(key, "be a real floating tensor", got, fix)
 
 
-def require_shape(key: str, given: Tensor, like: Tensor, name: str) -> None:
-    """Raise unless `given` has the shape of `like`."""
+def require_shape(key: str, given: Any, like: Tensor, name: str) -> None:
+    """Raise unless `given` is a tensor of floating numbers with the shape of `like`."""
+    require_floating(key, given)
     require(given.shape == like.shape, key, f"have the shape of {name}, {tuple(like.shape)}", tuple(given.shape))
 
 
 def require_history(derivative: Tensor | None) -> Tensor:
     """The derivative; raises where torch found no way from f(x) to x."""
     if derivative is None:
-        fix = "Look for detach(), item(), numpy() or a new tensor in f; a constant is written 0 * x.sum() + c."
+        fix = "Look for detach(), item(), numpy(), inference_mode() or a new tensor in f; a constant is written 0 * x.sum() + c."
         raise ConfigError("f(x)", "depend on x through differentiable operations", "no history that leads to x", fix)
     return derivative
 
@@ -117,4 +117,4 @@ def require_history(derivative: Tensor | None) -> Tensor:
 def _dual(x: Tensor, v: Tensor) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch 2.13's, of its own scripted rules, at the first dual tensor
-        return forward_ad.make_dual(x, v.detach())
+        return forward_ad.make_dual(x.clone(), v.detach())  # an expanded x has no place of its own for every number

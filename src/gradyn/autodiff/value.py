@@ -48,14 +48,20 @@ class Value(AbstractNumber):
     @classmethod
     def apply(cls, op: str, *inputs: Any) -> Value:
         """Compute an operation and record it; among constants alone nothing is recorded."""
-        children = [x if isinstance(x, Value) else Value(as_float(x, f"the other side of {op}"), (), CONSTANT) for x in inputs]
-        # float(): a leaf may have been given an int or a numpy number since, whose arithmetic is not IEEE's.
-        numbers = [float(child.data) for child in children]
+        children, numbers, is_recorded = [], [], False
+        for x in inputs:
+            if not isinstance(x, Value):
+                if isinstance(x, AbstractNumber):
+                    # A Dual, whose parts may be Values: w * Dual(x, v) is a Dual, whichever stands first.
+                    return x.apply(op, *inputs)  # type: ignore[return-value]
+                number = as_float(x, f"the other side of {op}")
+                x = cls._kept(number, (), CONSTANT, (number,))
+            children.append(x)
+            # float(): a leaf may have been given an int or a numpy number since, whose arithmetic is not IEEE's.
+            numbers.append(float(x.data))
+            is_recorded = is_recorded or x.op != CONSTANT
         data = RULES[op].value(*numbers)
-        for child in children:
-            if child.op != CONSTANT:
-                return cls._kept(data, tuple(children), op, (*numbers, data))
-        return cls._kept(data, (), CONSTANT, (data,))
+        return cls._kept(data, tuple(children), op, (*numbers, data)) if is_recorded else cls._kept(data, (), CONSTANT, (data,))
 
     @classmethod
     def _kept(cls, data: float, children: tuple[Value, ...], op: str, saved: tuple[float, ...], grad: float = 0.0) -> Value:

@@ -203,15 +203,18 @@ def _arrow(ax: Axes, drawn: Picture, edge: Edge, points: list[np.ndarray]) -> No
     value, back = _words(drawn, edge, by_name[edge.source])
     middle = (ends[-2] + ends[-1]) / 2
     if len(same) == 1:
-        _beside(ax, drawn, value, middle, 1.0, INK)
-        _beside(ax, drawn, back, middle, -1.0, BACK)
+        # A curve that moves more than half as far across as it goes down lies flat in its middle: numbers left and right of it would read as 3 - 8.
+        reach = np.abs(ends[-1] - ends[-2])
+        is_flat = not drawn.is_down or bool(reach[across] > reach[along] / 2)
+        _beside(ax, drawn, value, middle, 1.0, INK, is_flat)
+        _beside(ax, drawn, back, middle, -1.0, BACK, is_flat)
     else:
         # Between two arrows of one value there is no room: both numbers of each on its outer side.
         side = 1.0 if same.index(edge) < len(same) / 2 else -1.0
         step = np.array([0.0, 0.1 if not drawn.is_down else 0.05])
         first, second = (1.0, -1.0) if drawn.is_down else (0.0, -1.0) if side < 0 else (1.0, 0.0)
-        _beside(ax, drawn, value, middle + first * step, side, INK)
-        _beside(ax, drawn, back, middle + second * step, side, BACK)
+        _beside(ax, drawn, value, middle + first * step, side, INK, not drawn.is_down)
+        _beside(ax, drawn, back, middle + second * step, side, BACK, not drawn.is_down)
 
 
 def _apart(edges: list[Edge], edge: Edge, step: float, room: float) -> float:
@@ -238,10 +241,10 @@ def _number(array: np.ndarray | None, l2: float) -> str:
     return _signed(number_text(array)) if array is not None and np.ndim(array) == 0 else f"‖·‖ {l2:.2g}"
 
 
-def _beside(ax: Axes, drawn: Picture, text: str, middle: np.ndarray, side: float, colour: str) -> None:
-    """A number beside an arrow: above it for side 1, below for -1; where the graph runs down, left and right."""
-    shift = side * np.array([-0.03, 0.0] if drawn.is_down else [0.0, 0.02])
-    across, down = (("right" if side > 0 else "left"), "center") if drawn.is_down else ("center", "bottom" if side > 0 else "top")
+def _beside(ax: Axes, drawn: Picture, text: str, middle: np.ndarray, side: float, colour: str, is_flat: bool) -> None:
+    """A number beside an arrow: above it for side 1, below for -1; left and right of one that is not flat."""
+    shift = side * np.array([0.0, 0.02] if is_flat else [-0.03, 0.0])
+    across, down = ("center", "bottom" if side > 0 else "top") if is_flat else (("right" if side > 0 else "left"), "center")
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.85}
     if text:
         ax.text(*(middle + shift), text, size=drawn.text - 1.0, color=colour, zorder=5, bbox=box, ha=across, va=down)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ import yaml  # type: ignore[import-untyped]
 
 import gradyn.autodiff
 from gradyn.core import ConfigError, packaged, require
-from gradyn.store import provenance
+from gradyn.store import commit, provenance, temporary_name
 from gradyn.sweep import ENGINE_VERSION
 
 Measure = Callable[[Mapping[str, Any]], dict[str, pd.DataFrame]]
@@ -249,23 +248,12 @@ def _key(measure: Measure, settings: Mapping[str, Any]) -> str:
 
 
 def _write(path: Path, table: pd.DataFrame, about: Mapping[str, Any]) -> None:
-    # Whole or not there: a hidden name that no reader's pattern matches, fsync, rename, fsync of the folder.
+    # Whole or not there, and hidden from every reader's pattern until then.
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _METADATA: json.dumps(about).encode()})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
         pq.write_table(arrow, temporary, compression="zstd")
-        _sync(temporary)
-        temporary.replace(path)
-        _sync(path.parent)
+        commit(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _sync(place: Path) -> None:
-    # A file's bytes, or a folder's names, to the disk.
-    descriptor = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

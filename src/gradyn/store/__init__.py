@@ -13,6 +13,7 @@ the manifest: a run is done if and only if it is in `runs/`. A sweep, from its d
 
 from gradyn.store.clean import clean
 from gradyn.store.failures import failure, failures, write_failure
+from gradyn.store.files import commit, temporary_name
 from gradyn.store.folder import check_folder, open_folder, stored_log
 from gradyn.store.lock import lock
 from gradyn.store.provenance import provenance
@@ -35,6 +36,7 @@ __all__ = [
     "check_folder",
     "clean",
     "columns",
+    "commit",
     "done",
     "failure",
     "failures",
@@ -44,6 +46,7 @@ __all__ = [
     "provenance",
     "shard_id",
     "stored_log",
+    "temporary_name",
     "write_failure",
     "write_shard",
 ]

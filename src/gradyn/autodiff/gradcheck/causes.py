@@ -8,6 +8,7 @@ Can't: see into a single number. A block of one element fits any factor, so a fa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import permutations
 
@@ -70,21 +71,24 @@ def invented(block: Block) -> str:
     return f"the forward does not move at all{where}, the backward says it does"
 
 
-def transposed(block: Block) -> str:
-    """The numeric Jacobian with axes exchanged, of the output or the input or between both."""
+def transposed(block: Block) -> tuple[str, float | None]:
+    """The numeric Jacobian with axes exchanged, of the output or the input or between both; and a factor where it is that times one number."""
     shape = block.output_shape + block.input_shape
     long = [axis for axis, size in enumerate(shape) if size > 1]
     sizes = [shape[axis] for axis in long]
     if len(long) > _AXES or not np.isfinite(block.numeric).all():
-        return ""
+        return "", None
     numeric, bar = (values.reshape(sizes) for values in (block.numeric, block.bar))
+    scaled: tuple[str, float | None] = "", None
     for order in permutations(range(len(long))):
         if order == tuple(range(len(long))) or [sizes[k] for k in order] != sizes:
             continue
-        there = block.numeric.shape
-        if block.agrees(numeric.transpose(order).reshape(there), bar.transpose(order).reshape(there)).all():
-            moved = [k for k, other in enumerate(order) if k != other]
-            outs = sum(long[k] < len(block.output_shape) for k in moved)
-            kind = "of the output" if outs == len(moved) else "of the input" if outs == 0 else "of output and input: J in the place of J^T"
-            return f"right with {len(moved)} axes exchanged, {kind}"
-    return ""
+        turned, turned_bar = (values.transpose(order).reshape(block.numeric.shape) for values in (numeric, bar))
+        moved = [k for k, other in enumerate(order) if k != other]
+        outs = sum(long[k] < len(block.output_shape) for k in moved)
+        kind = "of the output" if outs == len(moved) else "of the input" if outs == 0 else "of output and input: J in the place of J^T"
+        if block.agrees(turned, turned_bar).all():
+            return f"right with {len(moved)} axes exchanged, {kind}", None
+        if not scaled[0] and (found := factor(replace(block, numeric=turned, bar=turned_bar))) is not None:
+            scaled = f"right with {len(moved)} axes exchanged, {kind}, and a factor of {spoken(found[0])}", found[0]
+    return scaled

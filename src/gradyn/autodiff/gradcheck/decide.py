@@ -1,6 +1,6 @@
 """The order in which mistakes are considered: those that need least to explain every number come first.
 
-Can't: name two causes. The block with the worst element is explained; others may have a mistake of their own.
+Can't: look at all blocks. The one with the worst element is explained; others may have a mistake of their own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from torch.autograd.function import BackwardCFunction
 
 from gradyn.autodiff.gradcheck import causes
 from gradyn.autodiff.gradcheck.block import Block
@@ -18,7 +17,7 @@ from gradyn.autodiff.gradcheck.comparison import Comparison, compare
 from gradyn.autodiff.gradcheck.diagnosis import Diagnosis
 from gradyn.autodiff.gradcheck.kinks import moved_off
 from gradyn.autodiff.gradcheck.problem import Problem
-from gradyn.autodiff.gradcheck.search import search
+from gradyn.autodiff.gradcheck.search import has_function, search
 from gradyn.autodiff.plain_words import in_plain_words
 
 _SHAPES = re.compile(r"got \[([\d, ]*)\] but expected shape compatible with \[([\d, ]*)\]")
@@ -52,8 +51,9 @@ def decide(found: Comparison, notes: Sequence[str], rng: np.random.Generator) ->
             return say(path[0], f"{path[1]} (here, a factor of {spoken(c)} throughout)", "a replay without this path has backward's derivative", c)
         if _holds_elsewhere(found, key, scaled, rng):
             return say("wrong factor", f"backward is {spoken(c)} times the derivative", "the same factor at every element, and at other places", c)
-    if detail := causes.transposed(block):
-        return say("missing transpose", detail)
+    detail, times = causes.transposed(block)
+    if detail:
+        return say("missing transpose", detail, factor=times)
     if detail := causes.incomplete(block):
         return say("missing accumulation", detail)
     if detail := causes.lost(block):
@@ -94,16 +94,9 @@ def _is_identity(found: Comparison, key: tuple[int, int]) -> bool:
 
 def _only_identities(found: Comparison) -> bool:
     """Custom Functions are there, and each forward hands on what it got: then only their backward can be at fault."""
-    stack, seen, has_custom = [y.grad_fn for y in found.problem.outputs()[0]], set(), False
-    while stack:
-        node = stack.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            has_custom |= isinstance(node, BackwardCFunction)
-            stack += [parent for parent, _ in node.next_functions]
     inside = [operation for operation in found.bound.operations if operation.is_custom]
     hands_on = [any(x.shape == op.result.shape and bool((x == op.result).all()) for x in op.operands.values()) and op.name != "detach" for op in inside]
-    return has_custom and bool(inside) and all(hands_on)
+    return has_function(found.problem) and bool(inside) and all(hands_on)
 
 
 def _holds_elsewhere(found: Comparison, key: tuple[int, int], scaled: tuple[float, float], rng: np.random.Generator) -> bool:

@@ -30,27 +30,31 @@ def kind_of_bend(g: Callable[[float], float], h: float, noise: float) -> str:
         noise: of a value of g.
     """
 
-    def look(a: float, b: float) -> tuple[float, float]:
-        """Change of slope across [a, b], and how far apart the values are."""
-        left, middle, right = g(a), g((a + b) / 2), g(b)
-        return abs(right - 2 * middle + left) / ((b - a) / 2), max(abs(right - middle), abs(middle - left))
+    def bend_of(left: int) -> float:
+        """Change of slope across [x[left], x[left + 2]]."""
+        return abs(y[left + 2] - 2 * y[left + 1] + y[left]) / (x[left + 1] - x[left])
 
-    a, b = -h, h
-    bend, height = look(a, b)
-    bends, first_height = [bend], height
-    if not np.isfinite(bend):
+    def height_of(left: int) -> float:
+        """How far apart the values there are."""
+        return max(abs(y[left + 2] - y[left + 1]), abs(y[left + 1] - y[left]))
+
+    x, y = [-h, 0.0, h], [g(-h), g(0.0), g(h)]
+    bends, first_height, height = [bend_of(0)], height_of(0), height_of(0)
+    if not np.isfinite(bends[0]):
         return ""
-    while len(bends) <= _HALVINGS and bend > 40 * noise / (b - a):
-        quarter = (b - a) / 4
-        # Thirds that overlap: a kink near the middle of one is never at the end of all.
-        parts = [(a, a + 2 * quarter), (a + quarter, b - quarter), (a + 2 * quarter, b)]
-        (bend, height), (a, b) = max(((look(*part), part) for part in parts), key=lambda found: found[0][0])
-        bends.append(bend)
-        if not np.isfinite(bend) or height > 2 * first_height:
+    while len(bends) <= _HALVINGS and bends[-1] > 40 * noise / (x[2] - x[0]):
+        # Halves that overlap: a kink near the middle of one is never at the end of all. Three of their five places are known.
+        between = [(x[0] + x[1]) / 2, (x[1] + x[2]) / 2]
+        x, y = [x[0], between[0], x[1], between[1], x[2]], [y[0], g(between[0]), y[1], g(between[1]), y[2]]
+        left = max((0, 1, 2), key=bend_of)
+        bends.append(bend_of(left))
+        height = height_of(left)
+        x, y = x[left : left + 3], y[left : left + 3]
+        if not np.isfinite(bends[-1]) or height > 2 * first_height:
             # A pole: values grow without bound. f is smooth where it is defined.
             return ""
     # Where f is steep at one end (1/x next to its pole) the change grows at first; the last five halvings still tell a kink from a bend.
-    if len(bends) <= _ENOUGH or bend < bends[0] / 4 or bend < bends[-1 - _ENOUGH] / 4:
+    if len(bends) <= _ENOUGH or bends[-1] < bends[0] / 4 or bends[-1] < bends[-1 - _ENOUGH] / 4:
         return ""
     return "jump" if height > first_height / 4 else "kink"
 

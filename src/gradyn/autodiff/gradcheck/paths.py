@@ -1,9 +1,9 @@
 """Which path does a backward forget, or weigh wrongly?  Replay the function with one path changed, until the derivative is the one that backward says.
 
 A path is an operand of an operation. Held still, its contribution is missing (`drops`); with one slice of a result moving, a sum over the rest is
-missing (`keeps`); with a transpose in its derivative, a transpose is missing (`transposes`); handed on as it is, a flat operation is straight-through.
+missing (`keeps`); handed on as it is, a flat operation is straight-through. `turned.py` has the missing transposes.
 
-Can't: explain two mistakes at once, other than two forgotten paths.
+Can't: explain two mistakes at once, other than two forgotten paths; `weights.py` takes a path and a factor.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from torch import Tensor
 from gradyn.autodiff.gradcheck.replay import Change, Operation, Place, operands, replaced
 
 Changes = dict[int, Change]
+# All pairs are tried where there are at most so many.
+PAIRED = 16
 
 
 @dataclass(frozen=True)
@@ -29,25 +31,26 @@ class Path:
         cause: one of `diagnosis.CAUSES`.
         words: which operation, which operand.
         changes: number of an operation -> what it returns.
+        edges: operands that are held still, so that what goes missing is their share; none where something else is changed.
     """
 
     cause: str
     words: str
     changes: Changes
+    edges: tuple[tuple[int, Place], ...] = ()
 
 
 def drops(run: Sequence[Operation], moving: dict[int, set[Place]]) -> Iterator[Path]:
     """One operand held still, or two."""
     edges = [(k, place) for k, places in moving.items() for place in sorted(places, key=str) if run[k].is_plain]
-    for chosen in [(edge,) for edge in edges] + (list(combinations(edges, 2)) if len(edges) <= 16 else []):
+    # What the user cut comes first: x.norm().detach() is detached, and not a norm that somebody forgot.
+    edges.sort(key=lambda edge: not _is_cut(run[edge[0]]))
+    for chosen in [(edge,) for edge in edges] + (list(combinations(edges, 2)) if len(edges) <= PAIRED else []):
         held: dict[int, list[Place]] = {}
         for k, place in chosen:
             held.setdefault(k, []).append(place)
-        words = " and ".join(f"operand {place[0] + 1} of {run[k].name} ({operation_number(k)})" for k, place in chosen)
-        is_cut = all(run[k].name == "detach" and not run[k].is_custom for k, _ in chosen)
-        yield Path(
-            "detached" if is_cut else "missing accumulation", f"the path through {words} is not added", {k: partial(_held, ps) for k, ps in held.items()}
-        )
+        cause = "detached" if all(_is_cut(run[k]) for k, _ in chosen) else "missing accumulation"
+        yield Path(cause, f"{spoken_edges(run, chosen)} is not added", {k: partial(_held, ps) for k, ps in held.items()}, tuple(chosen))
 
 
 def keeps(run: Sequence[Operation], moving: dict[int, set[Place]]) -> Iterator[Path]:
@@ -59,22 +62,21 @@ def keeps(run: Sequence[Operation], moving: dict[int, set[Place]]) -> Iterator[P
                 yield Path("missing accumulation", words, {k: partial(_sliced, axis, index)})
 
 
-def transposes(run: Sequence[Operation], moving: dict[int, set[Place]]) -> Iterator[Path]:
-    """A square operand transposed in the derivative, or what moves in it."""
-    for k in moving:
-        for place, operand in run[k].operands.items() if run[k].is_plain else ():
-            if operand.ndim >= 2 and operand.shape[-1] == operand.shape[-2] > 1:
-                for kind, change in (("", _transposed), ("the gradient of ", _turned)):
-                    words = f"{kind}operand {place[0] + 1} of {run[k].name} ({operation_number(k)}) lacks a transpose"
-                    yield Path("missing transpose", words, {k: partial(change, place)})
-
-
 def straight(run: Sequence[Operation], moving: dict[int, set[Place]], flat: set[int]) -> Iterator[Path]:
     """A flat operation's gradient is that of the identity."""
     for k in flat:
         for place in moving.get(k, set()):
             if run[k].is_plain and run[k].operands[place].shape == run[k].result.shape:
                 yield Path("surrogate", f"{run[k].name} ({operation_number(k)}) is flat, and its backward is the identity's", {k: partial(_handed_on, place)})
+
+
+def spoken_edges(run: Sequence[Operation], edges: Sequence[tuple[int, Place]]) -> str:
+    """`the path through operand 1 of mul (operation 3)`."""
+    return "the path through " + " and ".join(f"operand {place[0] + 1} of {run[k].name} ({operation_number(k)})" for k, place in edges)
+
+
+def _is_cut(operation: Operation) -> bool:
+    return operation.name == "detach" and not operation.is_custom
 
 
 def operation_number(k: int) -> str:
@@ -92,23 +94,5 @@ def _sliced(axis: int, index: int, base: Operation, function: Any, args: Sequenc
     return result
 
 
-def _transposed(place: Place, base: Operation, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
-    now, before = operands(args)[place].mT, base.operands[place].mT
-    return _difference(base, function, args, kwargs, {place: now}, {place: before})
-
-
-def _turned(place: Place, base: Operation, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
-    before = base.operands[place]
-    return function(*replaced(args, {place: before + (operands(args)[place] - before).mT}), **kwargs)
-
-
 def _handed_on(place: Place, base: Operation, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
     return base.result + (operands(args)[place] - base.operands[place])
-
-
-def _difference(base: Operation, function: Any, args: Sequence[Any], kwargs: dict[str, Any], now: dict[Place, Tensor], before: dict[Place, Tensor]) -> Tensor:
-    moved = function(*replaced(args, now), **kwargs)
-    rest = function(*replaced(args, {**base.operands, **before}), **kwargs)
-    if moved.shape != base.result.shape:
-        raise RuntimeError("another shape")
-    return base.result + moved - rest

@@ -97,6 +97,8 @@ def problem(f: Callable[..., Any], inputs: Tensor | Sequence[Any]) -> Problem:
 def copied(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """A leaf with the same numbers at the same strides and offset; dense where numbers share memory."""
     x = x.detach()
+    if x.is_contiguous() and x.untyped_storage().nbytes() == x.nbytes:
+        return x.to(dtype or x.dtype, copy=True)
     if any(stride == 0 and size > 1 for stride, size in zip(x.stride(), x.shape, strict=True)):
         return x.to(dtype or x.dtype).contiguous().clone()
     # The whole storage comes along: a backward that reads past strides must find here what it found there.

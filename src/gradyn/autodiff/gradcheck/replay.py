@@ -85,6 +85,11 @@ class Run(TorchDispatchMode):
         self.operations: list[Operation] = []
         self.base, self.changes, self.is_apart, self.count = base, changes or {}, is_apart, 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # As in `cost.py`: or torch imports its compiler, only to keep it away.
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if self.is_apart and func.overloadpacket.__name__ in _FUSED and func in decomposition_table:

@@ -55,15 +55,6 @@ class View:
         size = np.maximum(np.abs(self.analytic), np.abs(self.numeric)).max()
         return bool((np.abs(found - self.analytic[which]) <= 2 * self.rtol * size).all())
 
-    def share(self, without: Floats) -> float | None:
-        """c with analytic = without + c (numeric - without): backward weighs this path by c; None where no c fits, or the path is all there is."""
-        size = np.abs(self.numeric).max()
-        path, rest = self.numeric - without, self.analytic - without
-        if not np.isfinite(without).all() or np.abs(path).max() <= 0.01 * size or np.abs(without).max() <= 0.01 * size:
-            return None
-        c = float((path * rest).sum() / (path * path).sum())
-        return c if self.explained(without + c * path) else None
-
 
 def view(problem: Problem, i: int, rows: slice, analytic: Floats, rtol: float, rng: np.random.Generator) -> View | None:
     """Look along random directions, with the step at which measured and analytic derivative of a right backward would agree best; None where f fails."""
