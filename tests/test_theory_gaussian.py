@@ -143,6 +143,19 @@ def test_the_half_distance_keeps_its_digits_as_c_goes_to_one(activation, rng):
     assert_close(found.value / (gap * q * slope.value), 1.0, 4 * math.sqrt(gap), f"{activation} q={q}")
 
 
+@pytest.mark.parametrize("c", [0.6, -0.6])
+def test_kinks_to_one_side_are_split_for_either_sign_of_the_correlation(c):
+    def f(u, v):
+        return np.abs(u - 1) * np.maximum(v + 0.4, 0)
+
+    found = gaussian_mean_of_pair(f, 1.5, 0.8, c=c, kinks_1=(1.0,), kinks_2=(-0.4,))
+    # f(u, v) at c is f(u, -(-v)) at -c.
+    mirrored = gaussian_mean_of_pair(lambda u, v: f(u, -v), 1.5, 0.8, c=-c, kinks_1=(1.0,), kinks_2=(0.4,))
+    assert_close(found.value, mirrored.value, found.error + mirrored.error, f"c = {c}")
+    # With every kink split only roundings are left, tens of them.
+    assert found.error < 200 * EPS
+
+
 def test_variances_come_in_any_shape():
     q = np.array([[0.1, 1.0], [10.0, 0.0]])
     found = moment("tanh", q, value=2)

@@ -5,12 +5,14 @@ Of use with no sweep at all: `chi_1("tanh", 1.2, sigma_w=1.5, sigma_b=0.1)`.
 
 from gradyn.theory.batch_norm import BatchNormMoments, batch_norm_moments, batch_norm_rate
 from gradyn.theory.criticality import CriticalPoint, EdgeRate, critical_point, critical_sigma_w, edge_of_chaos_rate, phase_boundary
+from gradyn.theory.finite_width import FiniteWidthLaw, finite_width_law
 from gradyn.theory.fixed_points import DepthScales, FixedPointQ, depth_scales, fixed_point_c, fixed_point_gap, fixed_point_q, fixed_points_q
 from gradyn.theory.gaussian import Integral, gaussian_mean, gaussian_mean_of_pair
 from gradyn.theory.maps import chi_1, chi_c, chi_parallel, correlation_gaps, correlation_map, correlations, gap_map, length_map, lengths
 from gradyn.theory.moments import derivative_product, half_distance, length_slope, moment, product
 from gradyn.theory.nets import LayerMoments, NoTheoryError, net_moments
 from gradyn.theory.predict import predict
+from gradyn.theory.relu_laws import LogNormLaw, gaussian_relu_law, orthogonal_relu_law
 from gradyn.theory.scalar_function import ActivationLike, ScalarFunction, as_function
 
 __all__ = [
@@ -19,9 +21,11 @@ __all__ = [
     "CriticalPoint",
     "DepthScales",
     "EdgeRate",
+    "FiniteWidthLaw",
     "FixedPointQ",
     "Integral",
     "LayerMoments",
+    "LogNormLaw",
     "NoTheoryError",
     "ScalarFunction",
     "as_function",
@@ -38,6 +42,7 @@ __all__ = [
     "depth_scales",
     "derivative_product",
     "edge_of_chaos_rate",
+    "finite_width_law",
     "fixed_point_c",
     "fixed_point_gap",
     "fixed_point_q",
@@ -45,12 +50,14 @@ __all__ = [
     "gap_map",
     "gaussian_mean",
     "gaussian_mean_of_pair",
+    "gaussian_relu_law",
     "half_distance",
     "length_map",
     "length_slope",
     "lengths",
     "moment",
     "net_moments",
+    "orthogonal_relu_law",
     "phase_boundary",
     "predict",
     "product",
