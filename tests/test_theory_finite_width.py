@@ -169,20 +169,20 @@ def test_the_order_one_over_width_is_what_nets_have(activation, sigma_w, sigma_b
     assert_variance(slopes, spread**2, f"{activation}: slope", left)
 
 
-@pytest.mark.parametrize(("activation", "sigma_w", "sigma_b"), [setting for setting in SETTINGS if setting[0] != "gelu"])
+@pytest.mark.parametrize(("activation", "sigma_w", "sigma_b"), [*(setting for setting in SETTINGS if setting[0] != "gelu"), ("elu", 1.1, 0.3)])
 def test_a_steps_mean_ratio_knows_that_weights_were_seen_by_the_forward_pass(activation, sigma_w, sigma_b, rng):
     """E R_l / chi - 1, summed over a deep net's steps: no logarithm hides the term of x, about -0.4 / N a step for sigmoid, 0 for ReLU.
 
     GELU is left to the test above: its lengths fluctuate so that the next order is ten times as large.
     """
-    # What is left was measured at widths 32 and 64: at most 2 / N^2 a step.
-    width, depth, draws = 32, 12, 12_000
+    # What is left was measured at widths 32 and 64, 24,000 draws: nothing beyond the error of 1 / N^2 a step.
+    width, depth, draws = 32, 20, 12_000
     settings = {"q0": 0.8, "sigma_w": sigma_w, "sigma_b": sigma_b}
     law = finite_width_law(activation, depth=depth, width=width, **settings)
     logs, _ = conditional_logs(activation, rng, width=width, depth=depth, draws=draws, **settings)
     ratios = np.exp(logs[:, :-1] - logs[:, 1:] - law.log_chi)
     expected = np.exp(law.log_ratio_mean + np.diag(law.log_ratio_covariance) / 2 - law.log_chi)
-    assert_mean((ratios - 1).sum(1), (expected - 1).sum(), activation, 4 * (depth - 1) / width**2)
+    assert_mean((ratios - 1).sum(1), (expected - 1).sum(), activation, 2 * (depth - 1) / width**2)
 
 
 @pytest.mark.parametrize("activation", activations(), ids=repr)

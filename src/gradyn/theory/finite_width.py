@@ -97,7 +97,7 @@ def finite_width_law(activation: ActivationLike, *, q0: float, depth: int, width
     Valid:
         one sample, plain net, Gaussian weights, depth / width small. The error is of order depth / width^2: measured at depth 8, at most 8 depth / width^2 for
         the mean of the total log and 50 for its variance. `length_variance` must be far below the squared lengths: GELU near a length that is unstable (sigma_w
-        = 1.4, sigma_b = 0.3, depth 12) has 50 / width, and the order 1 / width alone misleads below a width of some hundreds.
+        = 1.4, sigma_b = 0.3, depth 12) has 50 / width, and the order 1 / width alone misleads below a width of some hundreds; softplus is as slow.
         Lengths above 1e-5: second derivatives in q lose eps / q^2.
 
     Raises:
