@@ -17,6 +17,7 @@ from gradyn.report.autodiff_numeric import draw_numeric
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, rate_claim, seed_claim, wide_limit
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
+from gradyn.report.defaults_figure import draw_defaults
 from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments, main
 from gradyn.report.factors import delta_panel, factor_claim, factor_curve, log_factors, log_squares, mean_field, nets, predicted_factor
 from gradyn.report.figure import Drawn
@@ -65,6 +66,7 @@ __all__ = [
     "draw",
     "draw_by_hand",
     "draw_computation_graph",
+    "draw_defaults",
     "draw_engine",
     "draw_float_limits",
     "draw_functions",

@@ -75,18 +75,19 @@ def log_squares(frames: Frames, runs: pd.DataFrame, column: str, layer: int) -> 
     return found
 
 
-def mean_field(runs: pd.DataFrame, **init: float) -> list[LayerMoments]:
+def mean_field(runs: pd.DataFrame, *, depth: int | None = None, **init: float) -> list[LayerMoments]:
     """Every layer's moments at infinite width for runs of one setting on `data=pair`, from the length of their inputs.
 
     Args:
         runs: of one setting; all widths have the same limit.
+        depth: another number of weight matrices than the runs'.
         init: settings of the initializer to put in the place of the runs' own.
 
     Raises:
         NoTheoryError: as `net_moments`.
     """
     spec = RunSpec.from_columns(runs.iloc[0])
-    wide = replace(spec, width=_WIDE, init=replace(spec.init, **init))
+    wide = replace(spec, depth=depth or spec.depth, width=_WIDE, init=replace(spec.init, **init))
     return net_moments(wide, spec.data.length, _WIDE, _WIDE, batch=spec.batch_size)  # type: ignore[attr-defined]
 
 
@@ -114,7 +115,7 @@ def factor_claim(
     return rate_claim(text, log_factors(frames, runs, column, first=first, last=last), predicted, rival=rival)
 
 
-def delta_panel(frames: Frames, settings: Mapping[str, pd.DataFrame], title: str = "through the layers", **more: Any) -> Panel:
+def delta_panel(frames: Frames, settings: Mapping[str, pd.DataFrame], title: str = "through the layers", axis: str = "", **more: Any) -> Panel:
     """log10 of rms delta_l over that of the last hidden layer, a curve a setting: mean over seeds at the largest width, and the recursion."""
     curves = []
     for label, runs in settings.items():
@@ -123,7 +124,16 @@ def delta_panel(frames: Frames, settings: Mapping[str, pd.DataFrame], title: str
         at, values = frames.stacked(runs[runs["width"] == runs["width"].max()], "log10_delta_rms")
         decades = (values - values[:, [-2]])[:, :-1]
         theory = np.log10(_squares(mean_field(runs), "log10_delta_rms")) / 2
-        curves.append(Curve(label, at[:-1], decades.mean(0), decades.std(0) / math.sqrt(len(decades)), theory=(theory - theory[-2])[:-1]))
+        curves.append(
+            Curve(
+                label,
+                at[:-1],
+                decades.mean(0),
+                decades.std(0) / math.sqrt(len(decades)),
+                theory=(theory - theory[-2])[:-1],
+                value=(axis, label) if axis else None,
+            )
+        )
     return Panel(title, "layer l", r"$\log_{10}$ rms $\delta_l$ / rms $\delta$ of the last hidden", curves, **more)
 
 
