@@ -17,7 +17,9 @@ from gradyn.report.autodiff_numeric import draw_numeric
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, rate_claim, seed_claim, wide_limit
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
+from gradyn.report.defaults_figure import draw_defaults
 from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments, main
+from gradyn.report.factors import delta_panel, factor_claim, factor_curve, log_factors, log_squares, mean_field, nets, predicted_factor
 from gradyn.report.figure import Drawn
 from gradyn.report.float_limits import draw as draw_float_limits
 from gradyn.report.float_limits import initial_layers, last_power, reached, read_as_zero
@@ -59,10 +61,12 @@ __all__ = [
     "crossover",
     "cure_nets",
     "cure_table",
+    "delta_panel",
     "described",
     "draw",
     "draw_by_hand",
     "draw_computation_graph",
+    "draw_defaults",
     "draw_engine",
     "draw_float_limits",
     "draw_functions",
@@ -72,6 +76,8 @@ __all__ = [
     "draw_one_curve",
     "drawn",
     "experiments",
+    "factor_claim",
+    "factor_curve",
     "figures",
     "graph_figure",
     "graph_from",
@@ -80,9 +86,14 @@ __all__ = [
     "interval",
     "kept",
     "last_power",
+    "log_factors",
+    "log_squares",
     "main",
+    "mean_field",
     "measure_once",
+    "nets",
     "overlay",
+    "predicted_factor",
     "rate_claim",
     "rates",
     "reached",

@@ -1,0 +1,169 @@
+"""Factors per layer of squared norms in plain nets at initialization: one number a seed, and what the recursion says of it.
+
+    runs = nets(frames, activation="tanh", steps=0)
+    log_factors(frames, runs)                    width -> ln of each seed's factor of |delta|^2 per layer
+    predicted_factor(mean_field(runs))           the same for infinite width, from the runs' own start, not from q*
+    factor_claim(frames, runs, "tanh: ...")      both, judged
+
+Inputs of `data=pair` have one exact length, so that the recursion starts where the nets do and no transient is cut off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gradyn.report.claims import Claim, Rival, rate_claim, wide_limit
+from gradyn.report.frames import Frames
+from gradyn.report.overlay import Curve, Panel
+from gradyn.sweep import RunSpec
+from gradyn.theory import LayerMoments, net_moments
+
+Array = NDArray[np.float64]
+
+# From log10 of a norm to ln of its square.
+LN_SQUARE = 2 * math.log(10)
+# Stands for infinite width, where an initializer's variance is asked for with its fans.
+_WIDE = 10**12
+
+
+def nets(frames: Frames, **fixed: Any) -> pd.DataFrame:
+    """The runs with the given settings, numbers to nine digits; none where the folder lacks them. `init__sigma_w=2` is init.sigma_w."""
+    runs = frames.runs
+    for key, value in fixed.items():
+        axis = runs[key.replace("__", ".")]
+        runs = runs[np.isclose(axis.astype(float), value, rtol=1e-9, atol=0)] if isinstance(value, (int, float)) else runs[axis == value]
+    return runs
+
+
+def log_factors(frames: Frames, runs: pd.DataFrame, column: str = "log10_delta_rms", *, first: int = 1, last: int | None = None) -> dict[int, pd.Series]:
+    """ln of the factor per layer of a squared norm between two layers, each seed's own: ln(end / begin) / (last - first).
+
+    Args:
+        frames: the folder.
+        runs: of one setting and depth.
+        column: a log10 of a root mean square. Cotangents are followed from `last` down to `first`, all else from `first` up to `last`.
+        first: layer.
+        last: layer; the last hidden one where left out.
+
+    Returns:
+        Width -> one number a seed.
+    """
+    found = {}
+    for width, part in runs.groupby("width"):
+        at, values = frames.stacked(part, column)
+        table = pd.DataFrame(values, columns=at)
+        end = (int(part["depth"].iloc[0]) - 1) if last is None else last
+        steps = (table[end] - table[first]) * (-1 if _is_backward(column) else 1)
+        found[int(width)] = steps * LN_SQUARE / (end - first)
+    return found
+
+
+def log_squares(frames: Frames, runs: pd.DataFrame, column: str, layer: int) -> dict[int, pd.Series]:
+    """ln of a squared norm in one layer: width -> one number a seed; `preact_std` and its like are squared as they are."""
+    found = {}
+    for width, part in runs.groupby("width"):
+        at, values = frames.stacked(part, column)
+        numbers = pd.Series(values[:, list(at).index(layer)])
+        found[int(width)] = numbers * LN_SQUARE if column.startswith("log10_") else 2 * np.log(numbers)
+    return found
+
+
+def mean_field(runs: pd.DataFrame, *, depth: int | None = None, **init: float) -> list[LayerMoments]:
+    """Every layer's moments at infinite width for runs of one setting on `data=pair`, from the length of their inputs.
+
+    Args:
+        runs: of one setting; all widths have the same limit.
+        depth: another number of weight matrices than the runs'.
+        init: settings of the initializer to put in the place of the runs' own.
+
+    Raises:
+        NoTheoryError: as `net_moments`.
+    """
+    spec = RunSpec.from_columns(runs.iloc[0])
+    wide = replace(spec, depth=depth or spec.depth, width=_WIDE, init=replace(spec.init, **init))
+    return net_moments(wide, spec.data.length, _WIDE, _WIDE, batch=spec.batch_size)  # type: ignore[attr-defined]
+
+
+def predicted_factor(layers: Sequence[LayerMoments], column: str = "log10_delta_rms", *, first: int = 1, last: int | None = None) -> float:
+    """What `log_factors` measures, as the recursion has it: a factor per layer of E delta^2 backwards, or of E x^2 forwards."""
+    end = len(layers) - 1 if last is None else last
+    low, high = (float(_squares(layers, column)[layer - 1]) for layer in (first, end))
+    return float((low / high if _is_backward(column) else high / low) ** (1 / (end - first)))
+
+
+def factor_claim(
+    frames: Frames,
+    runs: pd.DataFrame,
+    text: str,
+    *,
+    column: str = "log10_delta_rms",
+    first: int = 1,
+    last: int | None = None,
+    rival: Rival | None = None,
+) -> Claim:
+    """A factor per layer, measured at one or two widths, against the recursion; not tested where the folder lacks the runs."""
+    if runs.empty:
+        return Claim(text, math.nan, math.nan, math.nan, "no run")
+    predicted = predicted_factor(mean_field(runs), column, first=first, last=last)
+    return rate_claim(text, log_factors(frames, runs, column, first=first, last=last), predicted, rival=rival)
+
+
+def delta_panel(frames: Frames, settings: Mapping[str, pd.DataFrame], title: str = "through the layers", axis: str = "", **more: Any) -> Panel:
+    """log10 of rms delta_l over that of the last hidden layer, a curve a setting: mean over seeds at the largest width, and the recursion."""
+    curves = []
+    for label, runs in settings.items():
+        if runs.empty:
+            continue
+        at, values = frames.stacked(runs[runs["width"] == runs["width"].max()], "log10_delta_rms")
+        decades = (values - values[:, [-2]])[:, :-1]
+        theory = np.log10(_squares(mean_field(runs), "log10_delta_rms")) / 2
+        curves.append(
+            Curve(
+                label,
+                at[:-1],
+                decades.mean(0),
+                decades.std(0) / math.sqrt(len(decades)),
+                theory=(theory - theory[-2])[:-1],
+                value=(axis, label) if axis else None,
+            )
+        )
+    return Panel(title, "layer l", r"$\log_{10}$ rms $\delta_l$ / rms $\delta$ of the last hidden", curves, **more)
+
+
+def factor_curve(
+    frames: Frames, settings: Mapping[float, pd.DataFrame], label: str = "", column: str = "log10_delta_rms", vary: str = "", **more: Any
+) -> Curve:
+    """Factors per layer of several settings over a number of each, carried to infinite width; those without runs are left out.
+
+    Args:
+        frames: the folder.
+        settings: number -> runs.
+        label: of the curve.
+        column: as in `log_factors`.
+        vary: the setting of the initializer that the number is: theory is then a line between the settings, instead of their own predictions.
+        more: of the `Curve`.
+    """
+    there = {x: runs for x, runs in settings.items() if not runs.empty}
+    limits = [wide_limit(log_factors(frames, runs, column)) for runs in there.values()]
+    values = np.exp([value for value, _, _ in limits])
+    said, places = [mean_field(runs) for runs in there.values()], np.array(list(there), dtype=float)
+    if vary:
+        places = np.geomspace(places.min(), places.max(), 60)
+        said = [mean_field(next(iter(there.values())), **{vary: float(x)}) for x in places]
+    theory = [predicted_factor(layers, column) for layers in said]
+    return Curve(label, list(there), values, values * [error for _, error, _ in limits], theory=theory, theory_x=places, **more)
+
+
+def _is_backward(column: str) -> bool:
+    return "delta" in column
+
+
+def _squares(layers: Sequence[LayerMoments], column: str) -> Array:
+    return np.array([float(np.mean(layer.delta_ms if _is_backward(column) else layer.act_ms)) for layer in layers])
