@@ -9,7 +9,7 @@ import pytest
 
 from gradyn.core import ConfigError
 from gradyn.report import sample_gates
-from gradyn.theory import GATE_NETS, correlations, gate_covariance, gate_variance, gradient_autocorrelation, pair_gradient_correlation, product
+from gradyn.theory import GATE_NETS, gate_covariance, gate_variance, gradient_autocorrelation, orthogonal_gradient_correlation, product
 from gradyn.theory import moment as gaussian_moment
 
 SIGMAS = {"sigma_w": 1.3, "sigma_b": 0.5}
@@ -34,13 +34,16 @@ def test_sampled_gates_have_the_moments_of_the_model(net: str, seed: int) -> Non
 
 
 def test_real_nets_lose_the_correlation_as_a_power_of_depth() -> None:
-    # RESULTS' number for orthogonal inputs, and the exponent -3 of c_l = 1 - (9 pi^2 / 2) / l^2.
-    log = {
-        depth: math.log(pair_gradient_correlation(correlations("relu", 0.0, 1.0, depth, sigma_w=math.sqrt(2), sigma_b=0.0))) for depth in (6, 500, 1000, 2000)
-    }
+    # A number computed beside the project for orthogonal inputs (six digits), and the exponent -3 of c_l = 1 - (9 pi^2 / 2) / l^2.
+    log = {depth: math.log(orthogonal_gradient_correlation(depth)) for depth in (6, 500, 1000, 2000)}
     assert math.exp(log[6]) == pytest.approx(0.0798058, abs=5e-8)
     slopes = [(log[2 * depth] - log[depth]) / math.log(2) for depth in (500, 1000)]
     assert abs(slopes[1] + 3) < abs(slopes[0] + 3) < 0.1
+
+
+def test_batch_norm_brings_the_exponential_law_back() -> None:
+    # J'(-1 / (B - 1)) = 1/2 - arcsin(1 / (B - 1)) / pi.
+    assert orthogonal_gradient_correlation(4, batch=64) == pytest.approx((0.5 - math.asin(1 / 63) / math.pi) ** 4, rel=1e-14)
 
 
 @pytest.mark.parametrize("is_residual", [False, True])

@@ -12,7 +12,15 @@ from gradyn.theory.moments import derivative_product, half_distance, length_slop
 from gradyn.theory.nets import LayerMoments, NoTheoryError, net_moments
 from gradyn.theory.predict import predict
 from gradyn.theory.scalar_function import ActivationLike, ScalarFunction, as_function
-from gradyn.theory.shattering import GATE_NETS, gate_branch, gate_covariance, gate_variance, gradient_autocorrelation, pair_gradient_correlation
+from gradyn.theory.shattering import (
+    GATE_NETS,
+    gate_branch,
+    gate_covariance,
+    gate_variance,
+    gradient_autocorrelation,
+    orthogonal_gradient_correlation,
+    pair_gradient_correlation,
+)
 from gradyn.theory.spectrum import Spectrum, largest_linear_s2, linear_fourth_moment, spectrum
 
 __all__ = [
@@ -61,6 +69,7 @@ __all__ = [
     "linear_fourth_moment",
     "moment",
     "net_moments",
+    "orthogonal_gradient_correlation",
     "pair_gradient_correlation",
     "phase_boundary",
     "predict",

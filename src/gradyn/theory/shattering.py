@@ -1,7 +1,7 @@
 """How alike the gradients of two inputs are, and the gradient along a line of inputs at neighbouring points: shattered gradients.
 
     gate_variance("residual", 8), gate_covariance("residual", 8)           256 and (3/2)^8: with the source's assumption on the gates
-    pair_gradient_correlation(correlations("relu", 0.0, 1.0, 6, ...))     0.0798 = prod_l J'(c_l), without it
+    orthogonal_gradient_correlation(6)                                     0.0798 = prod_l J'(c_l), without it
     gradient_autocorrelation(np.linspace(-2, 2, 256), 24, ...)            of d h_l / d t for every layer of a real ReLU net, by lag
 
 The source assumes that the gates of two inputs are independent in every layer, open together with probability 1/4. In a real plain net the signals of any two
@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradyn.core import require
 from gradyn.theory.gaussian import variances
-from gradyn.theory.maps import require_sigmas
+from gradyn.theory.maps import correlations, require_sigmas
 
 Array: TypeAlias = NDArray[np.float64]
 GATE_NETS = ("plain", "residual", "batch norm, residual")
@@ -63,6 +63,19 @@ def pair_gradient_correlation(c: ArrayLike) -> float:
         width -> infinity, errors of order L^2 / width. For c_l from `correlations` it falls as L^-3.
     """
     return float(np.prod(1 - np.arccos(np.asarray(c, dtype=np.float64)) / np.pi))
+
+
+def orthogonal_gradient_correlation(layers: int, batch: int | None = None) -> float:
+    """`pair_gradient_correlation` of two orthogonal inputs below L ReLU layers with He weights and no biases.
+
+    Args:
+        layers: L.
+        batch: with batch norm over so many samples, of which any two have c = -1 / (batch - 1) in every layer: 2^-L for large batches. The derivative is
+            each sample's own; what passes through the statistics, of order 1 / batch, is left out.
+    """
+    if batch is not None:
+        return pair_gradient_correlation([-1 / (batch - 1)] * layers)
+    return pair_gradient_correlation(correlations("relu", 0.0, 1.0, layers, sigma_w=math.sqrt(2), sigma_b=0.0))
 
 
 @dataclass(frozen=True)
