@@ -24,6 +24,7 @@ from gradyn.report.figure import Drawn
 from gradyn.report.float_limits import draw as draw_float_limits
 from gradyn.report.float_limits import initial_layers, last_power, reached, read_as_zero
 from gradyn.report.frames import Frames, MissingError, read
+from gradyn.report.gate_model import sample_gates
 from gradyn.report.graph_figure import graph_figure
 from gradyn.report.graph_tables import graph_from, graph_tables
 from gradyn.report.measured import Twin, kept, measure_once, twin
@@ -33,6 +34,7 @@ from gradyn.report.scoreboard import board_folder, chosen, reproduce
 from gradyn.report.sentences import sentences
 from gradyn.report.style import Page
 from gradyn.report.trainable import TRAINED, best_rates
+from gradyn.report.wide import by_layer_and_run, by_width, wide_claim, wide_curve
 from gradyn.report.write import FIGURES, STANDARD, draw, drawn, figures
 
 __all__ = [
@@ -56,6 +58,8 @@ __all__ = [
     "at_scale",
     "best_rates",
     "board_folder",
+    "by_layer_and_run",
+    "by_width",
     "chosen",
     "claims_table",
     "crossover",
@@ -100,10 +104,13 @@ __all__ = [
     "read",
     "read_as_zero",
     "reproduce",
+    "sample_gates",
     "seed_claim",
     "sentences",
     "state",
     "twin",
     "verdict",
+    "wide_claim",
+    "wide_curve",
     "wide_limit",
 ]

@@ -81,7 +81,9 @@ class Twin:
             chosen |= {line.partition("=")[0]: line for line in asked}
             if fresh and "seed" not in {line.partition("=")[0] for line in given}:
                 chosen["seed"] = f"seed={_other_seeds(chosen.get('seed', 'seed=0').removeprefix('seed='), fresh)}"
-            grids.append(list(chosen.values()))
+            # Grids that differ in nothing but what the scale replaces are one.
+            if list(chosen.values()) not in grids:
+                grids.append(list(chosen.values()))
         return grids
 
     def _asked(self, scale: str, given: Sequence[str]) -> list[str]:

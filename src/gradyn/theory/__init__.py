@@ -14,8 +14,19 @@ from gradyn.theory.nets import LayerMoments, NoTheoryError, net_moments
 from gradyn.theory.predict import predict
 from gradyn.theory.relu_laws import LogNormLaw, gaussian_relu_law, orthogonal_relu_law
 from gradyn.theory.scalar_function import ActivationLike, ScalarFunction, as_function
+from gradyn.theory.shattering import (
+    GATE_NETS,
+    gate_branch,
+    gate_covariance,
+    gate_variance,
+    gradient_autocorrelation,
+    orthogonal_gradient_correlation,
+    pair_gradient_correlation,
+)
+from gradyn.theory.spectrum import Spectrum, largest_linear_s2, linear_fourth_moment, spectrum
 
 __all__ = [
+    "GATE_NETS",
     "ActivationLike",
     "BatchNormMoments",
     "CriticalPoint",
@@ -28,6 +39,7 @@ __all__ = [
     "LogNormLaw",
     "NoTheoryError",
     "ScalarFunction",
+    "Spectrum",
     "as_function",
     "batch_norm_moments",
     "batch_norm_rate",
@@ -48,17 +60,26 @@ __all__ = [
     "fixed_point_q",
     "fixed_points_q",
     "gap_map",
+    "gate_branch",
+    "gate_covariance",
+    "gate_variance",
     "gaussian_mean",
     "gaussian_mean_of_pair",
     "gaussian_relu_law",
+    "gradient_autocorrelation",
     "half_distance",
+    "largest_linear_s2",
     "length_map",
     "length_slope",
     "lengths",
+    "linear_fourth_moment",
     "moment",
     "net_moments",
+    "orthogonal_gradient_correlation",
     "orthogonal_relu_law",
+    "pair_gradient_correlation",
     "phase_boundary",
     "predict",
     "product",
+    "spectrum",
 ]
