@@ -36,8 +36,8 @@ PAGES = {
     "7-functions-and-gradcheck": ("autodiff_functions",),
     "8-one-curve": ("autodiff_one_curve",),
 }
-# Enough for lines, boxes and the edges of letters; a third of the bytes.
-COLOURS = 48
+# A palette: a third of the bytes. Fewer colours than a palette can have would mix a thin line with its neighbours.
+COLOURS = 256
 
 PROGRAM = re.compile(r"^```python\n(?P<code>.*?)^```$(?:\n\n```(?P<fence>text|mermaid)\n(?P<said>.*?)^```$)?", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"<!--=(?P<name>\w+)-->(?P<value>[^\n]*?)<!--/-->")
