@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gradyn.report.claims import Claim, Rival, rate_claim, wide_limit
 from gradyn.report.frames import Frames
@@ -65,14 +65,29 @@ def log_factors(frames: Frames, runs: pd.DataFrame, column: str = "log10_delta_r
     return found
 
 
-def log_squares(frames: Frames, runs: pd.DataFrame, column: str, layer: int) -> dict[int, pd.Series]:
-    """ln of a squared norm in one layer: width -> one number a seed; `preact_std` and its like are squared as they are."""
+def layer_values(frames: Frames, runs: pd.DataFrame, column: str, layer: int, *, is_squared: bool = False) -> dict[int, pd.Series]:
+    """A column in one layer, or its square: width -> one number a seed."""
     found = {}
     for width, part in runs.groupby("width"):
         at, values = frames.stacked(part, column)
         numbers = pd.Series(values[:, list(at).index(layer)])
-        found[int(width)] = numbers * LN_SQUARE if column.startswith("log10_") else 2 * np.log(numbers)
+        found[int(width)] = numbers**2 if is_squared else numbers
     return found
+
+
+def value_claim(text: str, values: Mapping[int, pd.Series], predicted: float, *, rival: Rival | None = None) -> Claim:
+    """A claim about a number that each seed has at one or two widths, carried to infinite width; not tested without any."""
+    if not values:
+        return Claim(text, math.nan, predicted, math.nan, "no run", rival=rival)
+    value, error, degrees = wide_limit(values)
+    return Claim(text, value, predicted, error, f"scatter of seeds, carried to infinite width from {sorted(values)}", rival=rival, degrees=degrees)
+
+
+def layer_curve(frames: Frames, runs: pd.DataFrame, label: str, column: str, theory: ArrayLike, *, is_squared: bool = False, **more: Any) -> Curve:
+    """A column (or its square) over the hidden layers, each carried to infinite width, with its error; `theory` has a number a hidden layer."""
+    hidden = np.arange(1, int(runs["depth"].iloc[0]))
+    limits = [wide_limit(layer_values(frames, runs, column, int(layer), is_squared=is_squared)) for layer in hidden]
+    return Curve(label, hidden, [value for value, _, _ in limits], [error for _, error, _ in limits], theory=theory, **more)
 
 
 def mean_field(runs: pd.DataFrame, *, depth: int | None = None, **init: float) -> list[LayerMoments]:
