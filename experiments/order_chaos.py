@@ -31,7 +31,11 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     settings = {f"$\\sigma_w$ = {scale:g}": runs for scale, runs in frames.runs.groupby("init.sigma_w")}
     q = [layer_curve(frames, runs, label, "preact_std", _maps(runs)[0], is_squared=True) for label, runs in settings.items()]
     c = [layer_curve(frames, runs, label, "pair_correlation", _maps(runs)[1]) for label, runs in settings.items()]
-    panels = [Panel("length", "layer l", "$q_l$", q, yscale="log"), Panel("correlation", "layer l", "$c_l$", c), delta_panel(frames, settings, "gradient")]
+    panels = [
+        Panel("length", "layer l", "$q_l$", q, yscale="log", limits=(0.1, 30)),
+        Panel("correlation", "layer l", "$c_l$", c, limits=(-0.35, 1.0)),
+        delta_panel(frames, settings, "gradient"),
+    ]
     title = "In the ordered phase inputs become alike and gradients vanish; in the chaotic phase inputs part and gradients explode."
     text = f"Left and middle: carried to infinite width. Source: {SOURCE}."
     return [overlay(page, "order_chaos", title, frames.setting(frames.runs, ()), text, panels, measured_columns=("preact_std", "pair_correlation"))]

@@ -48,7 +48,7 @@ def log_factors(frames: Frames, runs: pd.DataFrame, column: str = "log10_delta_r
     Args:
         frames: the folder.
         runs: of one setting and depth.
-        column: a log10 of a root mean square. Cotangents are followed from `last` down to `first`, all else from `first` up to `last`.
+        column: log10_delta_rms, log10_act_rms, or log10_grad_w_l2 between layers of one shape. Cotangents and gradients are followed from `last` down to `first`, all else from `first` up to `last`.
         first: layer.
         last: layer; the last hidden one where left out.
 
@@ -107,7 +107,7 @@ def mean_field(runs: pd.DataFrame, *, depth: int | None = None, **init: float) -
 
 
 def predicted_factor(layers: Sequence[LayerMoments], column: str = "log10_delta_rms", *, first: int = 1, last: int | None = None) -> float:
-    """What `log_factors` measures, as the recursion has it: a factor per layer of E delta^2 backwards, or of E x^2 forwards."""
+    """What `log_factors` measures, as the recursion has it: a factor per layer of E delta^2 or E |dL/dW|^2 backwards, or of E x^2 forwards."""
     end = len(layers) - 1 if last is None else last
     low, high = (float(_squares(layers, column)[layer - 1]) for layer in (first, end))
     return float((low / high if _is_backward(column) else high / low) ** (1 / (end - first)))
@@ -177,8 +177,10 @@ def factor_curve(
 
 
 def _is_backward(column: str) -> bool:
-    return "delta" in column
+    return "delta" in column or "grad" in column
 
 
 def _squares(layers: Sequence[LayerMoments], column: str) -> Array:
-    return np.array([float(np.mean(layer.delta_ms if _is_backward(column) else layer.act_ms)) for layer in layers])
+    # Cotangents of different samples are independent: the gradient's cross terms between samples have no mean.
+    of = {"log10_delta_rms": lambda x: x.delta_ms, "log10_act_rms": lambda x: x.act_ms, "log10_grad_w_l2": lambda x: x.delta_ms * x.input_ms}[column]
+    return np.array([float(np.mean(of(layer))) for layer in layers])
