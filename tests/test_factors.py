@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import gradyn
-from gradyn.report import Frames, factor_claim, log_factors, log_squares, mean_field, nets, predicted_factor
+from gradyn.report import Frames, factor_claim, layer_values, log_factors, mean_field, nets, predicted_factor
 from gradyn.theory import chi_1, lengths, moment
 from made_frames import make_frames, rate
 
@@ -29,7 +29,9 @@ def test_a_factor_is_the_slope_of_the_line_in_natural_logarithms_of_squares() ->
     for window in ({}, {"first": 4}, {"first": 2, "last": 9}):
         np.testing.assert_allclose(log_factors(frames, frames.runs, **window)[width], slopes, rtol=64 * EPS)
         np.testing.assert_allclose(log_factors(frames, frames.runs, "log10_act_rms", **window)[width], slopes, rtol=64 * EPS)
-    np.testing.assert_allclose(log_squares(frames, frames.runs, "log10_act_rms", 5)[width], 5 * slopes, rtol=64 * EPS)
+    act = layer_values(frames, frames.runs, "log10_act_rms", 5)[width]
+    np.testing.assert_allclose(act * 2 * math.log(10), 5 * slopes, rtol=64 * EPS)
+    np.testing.assert_allclose(layer_values(frames, frames.runs, "log10_act_rms", 5, is_squared=True)[width], act**2, rtol=EPS)
 
 
 @pytest.mark.parametrize(

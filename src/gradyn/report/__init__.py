@@ -19,7 +19,18 @@ from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, rate_claim,
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.defaults_figure import draw_defaults
 from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments, main
-from gradyn.report.factors import delta_panel, factor_claim, factor_curve, log_factors, log_squares, mean_field, nets, predicted_factor
+from gradyn.report.factors import (
+    delta_panel,
+    factor_claim,
+    factor_curve,
+    layer_curve,
+    layer_values,
+    log_factors,
+    mean_field,
+    nets,
+    predicted_factor,
+    value_claim,
+)
 from gradyn.report.figure import Drawn
 from gradyn.report.float_limits import draw as draw_float_limits
 from gradyn.report.float_limits import initial_layers, last_power, reached, read_as_zero
@@ -90,8 +101,9 @@ __all__ = [
     "interval",
     "kept",
     "last_power",
+    "layer_curve",
+    "layer_values",
     "log_factors",
-    "log_squares",
     "main",
     "mean_field",
     "measure_once",
@@ -109,6 +121,7 @@ __all__ = [
     "sentences",
     "state",
     "twin",
+    "value_claim",
     "verdict",
     "wide_claim",
     "wide_curve",

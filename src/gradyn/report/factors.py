@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gradyn.report.claims import Claim, Rival, rate_claim, wide_limit
 from gradyn.report.frames import Frames
@@ -48,7 +48,7 @@ def log_factors(frames: Frames, runs: pd.DataFrame, column: str = "log10_delta_r
     Args:
         frames: the folder.
         runs: of one setting and depth.
-        column: a log10 of a root mean square. Cotangents are followed from `last` down to `first`, all else from `first` up to `last`.
+        column: log10_delta_rms, log10_act_rms, or log10_grad_w_l2 between layers of one shape. Cotangents and gradients are followed from `last` down to `first`, all else from `first` up to `last`.
         first: layer.
         last: layer; the last hidden one where left out.
 
@@ -65,14 +65,29 @@ def log_factors(frames: Frames, runs: pd.DataFrame, column: str = "log10_delta_r
     return found
 
 
-def log_squares(frames: Frames, runs: pd.DataFrame, column: str, layer: int) -> dict[int, pd.Series]:
-    """ln of a squared norm in one layer: width -> one number a seed; `preact_std` and its like are squared as they are."""
+def layer_values(frames: Frames, runs: pd.DataFrame, column: str, layer: int, *, is_squared: bool = False) -> dict[int, pd.Series]:
+    """A column in one layer, or its square: width -> one number a seed."""
     found = {}
     for width, part in runs.groupby("width"):
         at, values = frames.stacked(part, column)
         numbers = pd.Series(values[:, list(at).index(layer)])
-        found[int(width)] = numbers * LN_SQUARE if column.startswith("log10_") else 2 * np.log(numbers)
+        found[int(width)] = numbers**2 if is_squared else numbers
     return found
+
+
+def value_claim(text: str, values: Mapping[int, pd.Series], predicted: float, *, rival: Rival | None = None) -> Claim:
+    """A claim about a number that each seed has at one or two widths, carried to infinite width; not tested without any."""
+    if not values:
+        return Claim(text, math.nan, predicted, math.nan, "no run", rival=rival)
+    value, error, degrees = wide_limit(values)
+    return Claim(text, value, predicted, error, f"scatter of seeds, carried to infinite width from {sorted(values)}", rival=rival, degrees=degrees)
+
+
+def layer_curve(frames: Frames, runs: pd.DataFrame, label: str, column: str, theory: ArrayLike, *, is_squared: bool = False, **more: Any) -> Curve:
+    """A column (or its square) over the hidden layers, each carried to infinite width, with its error; `theory` has a number a hidden layer."""
+    hidden = np.arange(1, int(runs["depth"].iloc[0]))
+    limits = [wide_limit(layer_values(frames, runs, column, int(layer), is_squared=is_squared)) for layer in hidden]
+    return Curve(label, hidden, [value for value, _, _ in limits], [error for _, error, _ in limits], theory=theory, **more)
 
 
 def mean_field(runs: pd.DataFrame, *, depth: int | None = None, **init: float) -> list[LayerMoments]:
@@ -92,7 +107,7 @@ def mean_field(runs: pd.DataFrame, *, depth: int | None = None, **init: float) -
 
 
 def predicted_factor(layers: Sequence[LayerMoments], column: str = "log10_delta_rms", *, first: int = 1, last: int | None = None) -> float:
-    """What `log_factors` measures, as the recursion has it: a factor per layer of E delta^2 backwards, or of E x^2 forwards."""
+    """What `log_factors` measures, as the recursion has it: a factor per layer of E delta^2 or E |dL/dW|^2 backwards, or of E x^2 forwards."""
     end = len(layers) - 1 if last is None else last
     low, high = (float(_squares(layers, column)[layer - 1]) for layer in (first, end))
     return float((low / high if _is_backward(column) else high / low) ** (1 / (end - first)))
@@ -162,8 +177,10 @@ def factor_curve(
 
 
 def _is_backward(column: str) -> bool:
-    return "delta" in column
+    return "delta" in column or "grad" in column
 
 
 def _squares(layers: Sequence[LayerMoments], column: str) -> Array:
-    return np.array([float(np.mean(layer.delta_ms if _is_backward(column) else layer.act_ms)) for layer in layers])
+    # Cotangents of different samples are independent: the gradient's cross terms between samples have no mean.
+    of = {"log10_delta_rms": lambda x: x.delta_ms, "log10_act_rms": lambda x: x.act_ms, "log10_grad_w_l2": lambda x: x.delta_ms * x.input_ms}[column]
+    return np.array([float(np.mean(of(layer))) for layer in layers])

@@ -171,6 +171,7 @@ _LAYERS = (
     "log10_grad_w_l2",
     "log10_delta_rms",
     "log10_act_rms",
+    "act_std",
     "preact_std",
     "log10_gain_weight",
     "log10_gain_derivative",
