@@ -38,7 +38,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
         panels.append(Panel(f"{name} nets", "lag [points]", "autocorrelation of $dh_l/dt$", curves, xscale="log", limits=(0, 1.05)))
         over_layers.append(Curve(name, wide.index, wide["mean"][AT_8], wide["sem"][AT_8], theory=theory[1:, LAGS.index(8)]))
         over_layers.append(Curve(f"{name}, batch norm", *wide_curve(measured(frames, residual, "batch")[0].query("layer > 2"), "layer", AT_8)))
-    panels.append(Panel("lag 8", "layer $l$", "autocorrelation of $dh_l/dt$", over_layers, limits=(-0.1, 1.05)))
+    panels.append(Panel("lag 8", "layer $l$", "autocorrelation of $dh_l/dt$", over_layers, limits=(-0.75, 1.05)))
     title = "Along a line of inputs the gradient of a deep plain ReLU net shatters, that of a residual net does not."
     text = f"256 points from −2 to 2; width 200, with batch norm 50. Theory: infinite width, where gates are not independent of each other. {SOURCE}"
     return [overlay(page, "shattered_gradients", title, "ReLU, He weights, $\\sigma_b$ = 0.5, initialization", text, panels)]
