@@ -1,7 +1,7 @@
-"""A gradient comes through few branches of a residual net: as many as heads in L throws of a coin, with odds B for branches of gain B.
+"""A gradient comes through as many of a residual net's L branches as heads come in L throws of a coin with odds B, the gain of a branch.
 
 Source: Veit, Wilber & Belongie 2016 (arXiv:1605.06431) for the idea. They sample paths of a trained net; the exact sum and the binomial law are ours.
-Cost: 240 runs, about 20 seconds of one core.
+Cost: 240 runs, about a minute of one core.
 Command: python experiments/path_lengths.py --run
 """
 
@@ -30,10 +30,10 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     panels = []
     for scale in frames.values("residual.scale"):
         rows, law = shares(frames, scale)
-        k, mean, error = wide_curve(rows, "k", "path_length_share")
-        curve = Curve("", k, mean, error, theory=law.pmf(k), is_bars=True)
+        k, mean, _ = wide_curve(rows, "k", "path_length_share")
+        curve = Curve("", k, mean, theory=law.pmf(k), is_bars=True)
         panels.append(Panel(f"branch gain B = {2 * scale**2:.3g}", "branches on the way", "share of the squared gradient", [curve]))
-    title = "Gradients come through few of a residual net's branches: their number is binomial, each with odds B."
+    title = "A gradient comes through a binomial number of a residual net's branches: each is taken with odds B, its gain."
     text = f"Share of E‖g‖² at the first block that comes through exactly k branches, carried to infinite width. {SOURCE}"
     return [overlay(page, "path_lengths", title, "ReLU, He weights, initialization", text, panels, measured_columns=("path_length_share",))]
 

@@ -30,16 +30,16 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     gates, real = [], []
     for net in theory.GATE_NETS:
         table = frames.tables["gates"].query("net == @net").groupby("layers")["covariance"].agg(["mean", "sem"])
-        table = table[[theory.gate_covariance(net, layers) > 0.02 * theory.gate_variance(net, layers) for layers in table.index]]
         said, variance = np.array([(theory.gate_covariance(net, layers), theory.gate_variance(net, layers)) for layers in table.index]).T
-        gates.append(Curve(net, table.index, table["mean"] / variance, table["sem"] / variance, theory=said / variance))
+        table = table.div(variance, axis=0).assign(said=said / variance).query("said > 0.02")
+        gates.append(Curve(net, table.index, table["mean"], table["sem"], theory=table["said"]))
     for norm, name in REAL.items():
         rows = report.by_layer_and_run(frames, norm=norm, layer=1)
         depth, mean, error = report.wide_curve(rows, "depth", COLUMN)
         said = [theory.orthogonal_gradient_correlation(int(count) - 1, rows["batch_size"].iloc[0] if norm == "batch" else None) for count in depth]
         real.append(Curve(name, depth - 1, mean, error, theory=said, rival=0.5 ** (depth - 1)))
-    labels = {"xlabel": "ReLU layers $L$", "ylabel": "correlation of two gradients", "yscale": "log"}
-    panels = [Panel("independent gates", curves=gates, **labels), Panel("real nets", curves=real, rival="$2^{-L}$", **labels)]
+    kinds = (("independent gates", gates, ""), ("real nets", real, "$2^{-L}$"))
+    panels = [Panel(name, "ReLU layers $L$", "correlation of gradients", curves, yscale="log", rival=rival) for name, curves, rival in kinds]
     title = "Gradients of two inputs lose each other as 2⁻ᴸ if gates are independent; in real ReLU nets as L⁻³, unless they have batch norm."
     text = f"Left: the source's assumption. Right: carried to infinite width. Theory: ∏ J′(c_l), c_l of orthogonal inputs; of a batch. {SOURCE}"
     return [report.overlay(page, "shattered_pairs", title, "ReLU, He weights, initialization", text, panels)]
@@ -52,11 +52,10 @@ def claims(frames: Frames) -> list[Claim]:
         table = frames.tables["gates"].query("net == @net and layers == @layers")
         for column, said in (("variance", theory.gate_variance(net, layers)), ("covariance", theory.gate_covariance(net, layers))):
             found.append(seed_claim(f"independent gates, {net}, L = {layers}: {column} of gradients", table[column], said))
-    for norm, name in REAL.items():
-        for depth, rows in report.by_layer_and_run(frames, norm=norm, layer=1).groupby("depth"):
-            said = theory.orthogonal_gradient_correlation(depth - 1, rows["batch_size"].iloc[0] if norm == "batch" else None)
-            text, rival = f"real nets, {name}, L = {depth - 1}: correlation of gradients, prod J'(c_l)", Rival("2^-L", 0.5 ** (depth - 1))
-            found.append(wide_claim(text, rows.set_index(["width", "seed"])[COLUMN], said, rival=rival))
+    for (norm, depth), rows in report.by_layer_and_run(frames, layer=1).groupby(["norm", "depth"]):
+        said = theory.orthogonal_gradient_correlation(depth - 1, rows["batch_size"].iloc[0] if norm == "batch" else None)
+        text, rival = f"real nets, {REAL[norm]}, L = {depth - 1}: correlation of gradients, prod J'(c_l)", Rival("2^-L", 0.5 ** (depth - 1))
+        found.append(wide_claim(text, rows.set_index(["width", "seed"])[COLUMN], said, rival=rival))
     return found
 
 
