@@ -1,7 +1,7 @@
 """Gradients of two inputs lose each other as 2^-L if their gates are independent; in a real ReLU net only as L^-3, unless it has batch norm.
 
 Source: Balduzzi et al. 2017 (arXiv:1702.08591), section 3. Independent gates reproduce theirs; that those of real plain nets align they say; the law is ours.
-Cost: 720 runs and 120 draws of the gate model, about a minute of one core.
+Cost: 720 runs and 120 draws of the gate model, one or two minutes of one core.
 Command: python experiments/shattered_pairs.py --run
 """
 
@@ -26,19 +26,20 @@ def measure(settings: dict[str, int]) -> dict[str, pd.DataFrame]:
 
 
 def figure(frames: Frames, page: Page) -> list[Drawn]:
-    """Correlation over the number of layers: the gate model, and real nets."""
+    """Correlation over the number of layers: the gate model where it is above its scatter, and real nets."""
     gates, real = [], []
     for net in theory.GATE_NETS:
         table = frames.tables["gates"].query("net == @net").groupby("layers")["covariance"].agg(["mean", "sem"])
         said, variance = np.array([(theory.gate_covariance(net, layers), theory.gate_variance(net, layers)) for layers in table.index]).T
-        gates.append(Curve(net, table.index, table["mean"] / variance, table["sem"] / variance, theory=said / variance))
+        table = table.div(variance, axis=0).assign(said=said / variance).query("said > 0.02")
+        gates.append(Curve(net, table.index, table["mean"], table["sem"], theory=table["said"]))
     for norm, name in REAL.items():
         rows = report.by_layer_and_run(frames, norm=norm, layer=1)
-        layers, mean, error = report.wide_curve(rows.assign(layers=rows["depth"] - 1), "layers", COLUMN)
-        said = [theory.orthogonal_gradient_correlation(int(count), rows["batch_size"].iloc[0] if norm == "batch" else None) for count in layers]
-        real.append(Curve(name, layers, mean, error, theory=said, rival=0.5**layers))
-    panels = [Panel("independent gates", "ReLU layers $L$", "correlation of two gradients", gates, yscale="log", limits=(3e-4, 1.3))]
-    panels.append(Panel("real nets", "ReLU layers $L$", "correlation of two gradients", real, yscale="log", rival="$2^{-L}$"))
+        depth, mean, error = report.wide_curve(rows, "depth", COLUMN)
+        said = [theory.orthogonal_gradient_correlation(int(count) - 1, rows["batch_size"].iloc[0] if norm == "batch" else None) for count in depth]
+        real.append(Curve(name, depth - 1, mean, error, theory=said, rival=0.5 ** (depth - 1)))
+    kinds = (("independent gates", gates, ""), ("real nets", real, "$2^{-L}$"))
+    panels = [Panel(name, "ReLU layers $L$", "correlation of gradients", curves, yscale="log", rival=rival) for name, curves, rival in kinds]
     title = "Gradients of two inputs lose each other as 2⁻ᴸ if gates are independent; in real ReLU nets as L⁻³, unless they have batch norm."
     text = f"Left: the source's assumption. Right: carried to infinite width. Theory: ∏ J′(c_l), c_l of orthogonal inputs; of a batch. {SOURCE}"
     return [report.overlay(page, "shattered_pairs", title, "ReLU, He weights, initialization", text, panels)]
@@ -51,11 +52,10 @@ def claims(frames: Frames) -> list[Claim]:
         table = frames.tables["gates"].query("net == @net and layers == @layers")
         for column, said in (("variance", theory.gate_variance(net, layers)), ("covariance", theory.gate_covariance(net, layers))):
             found.append(seed_claim(f"independent gates, {net}, L = {layers}: {column} of gradients", table[column], said))
-    for norm, name in REAL.items():
-        for depth, rows in report.by_layer_and_run(frames, norm=norm, layer=1).groupby("depth"):
-            said = theory.orthogonal_gradient_correlation(depth - 1, rows["batch_size"].iloc[0] if norm == "batch" else None)
-            text, rival = f"real nets, {name}, L = {depth - 1}: correlation of gradients, prod J'(c_l)", Rival("2^-L", 0.5 ** (depth - 1))
-            found.append(wide_claim(text, rows.set_index(["width", "seed"])[COLUMN], said, rival=rival))
+    for (norm, depth), rows in report.by_layer_and_run(frames, layer=1).groupby(["norm", "depth"]):
+        said = theory.orthogonal_gradient_correlation(depth - 1, rows["batch_size"].iloc[0] if norm == "batch" else None)
+        text, rival = f"real nets, {REAL[norm]}, L = {depth - 1}: correlation of gradients, prod J'(c_l)", Rival("2^-L", 0.5 ** (depth - 1))
+        found.append(wide_claim(text, rows.set_index(["width", "seed"])[COLUMN], said, rival=rival))
     return found
 
 

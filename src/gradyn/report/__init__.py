@@ -38,6 +38,7 @@ from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.gate_model import sample_gates
 from gradyn.report.graph_figure import graph_figure
 from gradyn.report.graph_tables import graph_from, graph_tables
+from gradyn.report.jacobian_products import jacobian_products
 from gradyn.report.measured import Twin, kept, measure_once, twin
 from gradyn.report.overlay import Curve, Panel, overlay
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
@@ -99,6 +100,7 @@ __all__ = [
     "graph_tables",
     "initial_layers",
     "interval",
+    "jacobian_products",
     "kept",
     "last_power",
     "layer_curve",
