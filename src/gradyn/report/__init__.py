@@ -24,6 +24,7 @@ from gradyn.report.float_limits import initial_layers, last_power, reached, read
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.graph_figure import graph_figure
 from gradyn.report.graph_tables import graph_from, graph_tables
+from gradyn.report.growth import claims_curve, growth, growth_claim, runs_with, stream_growth, wide_profile
 from gradyn.report.measured import Twin, kept, measure_once, twin
 from gradyn.report.overlay import Curve, Panel, overlay
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
@@ -55,6 +56,7 @@ __all__ = [
     "best_rates",
     "board_folder",
     "chosen",
+    "claims_curve",
     "claims_table",
     "crossover",
     "cure_nets",
@@ -76,6 +78,8 @@ __all__ = [
     "graph_figure",
     "graph_from",
     "graph_tables",
+    "growth",
+    "growth_claim",
     "initial_layers",
     "interval",
     "kept",
@@ -89,10 +93,13 @@ __all__ = [
     "read",
     "read_as_zero",
     "reproduce",
+    "runs_with",
     "seed_claim",
     "sentences",
     "state",
+    "stream_growth",
     "twin",
     "verdict",
     "wide_limit",
+    "wide_profile",
 ]
