@@ -11,6 +11,7 @@ from gradyn.theory.maps import chi_1, chi_c, chi_parallel, correlation_gaps, cor
 from gradyn.theory.moments import derivative_product, half_distance, length_slope, moment, product
 from gradyn.theory.nets import LayerMoments, NoTheoryError, net_moments
 from gradyn.theory.predict import predict
+from gradyn.theory.residual import batch_norm_residual_growth, residual_growth
 from gradyn.theory.scalar_function import ActivationLike, ScalarFunction, as_function
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "as_function",
     "batch_norm_moments",
     "batch_norm_rate",
+    "batch_norm_residual_growth",
     "chi_1",
     "chi_c",
     "chi_parallel",
@@ -54,4 +56,5 @@ __all__ = [
     "phase_boundary",
     "predict",
     "product",
+    "residual_growth",
 ]
