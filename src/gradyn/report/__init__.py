@@ -38,6 +38,7 @@ from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.gate_model import sample_gates
 from gradyn.report.graph_figure import graph_figure
 from gradyn.report.graph_tables import graph_from, graph_tables
+from gradyn.report.growth import claims_curve, growth, growth_claim, runs_with, stream_growth, wide_profile
 from gradyn.report.jacobian_products import jacobian_products
 from gradyn.report.measured import Twin, kept, measure_once, twin
 from gradyn.report.overlay import Curve, Panel, overlay
@@ -73,6 +74,7 @@ __all__ = [
     "by_layer_and_run",
     "by_width",
     "chosen",
+    "claims_curve",
     "claims_table",
     "crossover",
     "cure_nets",
@@ -98,6 +100,8 @@ __all__ = [
     "graph_figure",
     "graph_from",
     "graph_tables",
+    "growth",
+    "growth_claim",
     "initial_layers",
     "interval",
     "jacobian_products",
@@ -118,14 +122,17 @@ __all__ = [
     "read",
     "read_as_zero",
     "reproduce",
+    "runs_with",
     "sample_gates",
     "seed_claim",
     "sentences",
     "state",
+    "stream_growth",
     "twin",
     "value_claim",
     "verdict",
     "wide_claim",
     "wide_curve",
     "wide_limit",
+    "wide_profile",
 ]

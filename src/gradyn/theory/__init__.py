@@ -13,6 +13,7 @@ from gradyn.theory.moments import derivative_product, half_distance, length_slop
 from gradyn.theory.nets import LayerMoments, NoTheoryError, net_moments
 from gradyn.theory.predict import predict
 from gradyn.theory.relu_laws import LogNormLaw, gaussian_relu_law, orthogonal_relu_law
+from gradyn.theory.residual import batch_norm_residual_growth, residual_growth
 from gradyn.theory.scalar_function import ActivationLike, ScalarFunction, as_function
 from gradyn.theory.shattering import (
     GATE_NETS,
@@ -43,6 +44,7 @@ __all__ = [
     "as_function",
     "batch_norm_moments",
     "batch_norm_rate",
+    "batch_norm_residual_growth",
     "chi_1",
     "chi_c",
     "chi_parallel",
@@ -81,5 +83,6 @@ __all__ = [
     "phase_boundary",
     "predict",
     "product",
+    "residual_growth",
     "spectrum",
 ]
