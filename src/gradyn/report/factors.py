@@ -48,7 +48,8 @@ def log_factors(frames: Frames, runs: pd.DataFrame, column: str = "log10_delta_r
     Args:
         frames: the folder.
         runs: of one setting and depth.
-        column: log10_delta_rms, log10_act_rms, or log10_grad_w_l2 between layers of one shape. Cotangents and gradients are followed from `last` down to `first`, all else from `first` up to `last`.
+        column: log10_delta_rms, log10_act_rms, or log10_grad_w_l2 between layers of one shape. Cotangents and gradients are followed from
+            `last` down to `first`, all else from `first` up to `last`.
         first: layer.
         last: layer; the last hidden one where left out.
 
@@ -90,7 +91,7 @@ def layer_curve(frames: Frames, runs: pd.DataFrame, label: str, column: str, the
     return Curve(label, hidden, [value for value, _, _ in limits], [error for _, error, _ in limits], theory=theory, **more)
 
 
-def mean_field(runs: pd.DataFrame, *, depth: int | None = None, **init: float) -> list[LayerMoments]:
+def mean_field(runs: pd.DataFrame, *, depth: int | None = None, init: Mapping[str, float] | None = None) -> list[LayerMoments]:
     """Every layer's moments at infinite width for runs of one setting on `data=pair`, from the length of their inputs.
 
     Args:
@@ -102,7 +103,7 @@ def mean_field(runs: pd.DataFrame, *, depth: int | None = None, **init: float) -
         NoTheoryError: as `net_moments`.
     """
     spec = RunSpec.from_columns(runs.iloc[0])
-    wide = replace(spec, depth=depth or spec.depth, width=_WIDE, init=replace(spec.init, **init))
+    wide = replace(spec, depth=depth or spec.depth, width=_WIDE, init=replace(spec.init, **(init or {})))
     return net_moments(wide, spec.data.length, _WIDE, _WIDE, batch=spec.batch_size)  # type: ignore[attr-defined]
 
 
@@ -171,7 +172,7 @@ def factor_curve(
     said, places = [mean_field(runs) for runs in there.values()], np.array(list(there), dtype=float)
     if vary:
         places = np.geomspace(places.min(), places.max(), 60)
-        said = [mean_field(next(iter(there.values())), **{vary: float(x)}) for x in places]
+        said = [mean_field(next(iter(there.values())), init={vary: float(x)}) for x in places]
     theory = [predicted_factor(layers, column) for layers in said]
     return Curve(label, list(there), values, values * [error for _, error, _ in limits], theory=theory, theory_x=places, **more)
 
