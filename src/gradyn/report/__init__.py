@@ -93,6 +93,8 @@ __all__ = [
     "graph_figure",
     "graph_from",
     "graph_tables",
+    "hidden_correlations",
+    "hidden_lengths",
     "initial_layers",
     "interval",
     "kept",
