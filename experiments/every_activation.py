@@ -9,18 +9,11 @@ from __future__ import annotations
 
 import sys
 
-import numpy as np
-
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, delta_panel, factor_claim, layer_curve, main, mean_field, nets, overlay
+from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, delta_panel, factor_claim, hidden_lengths, layer_curve, main, nets, overlay
 
 SOURCE = Source("Schoenholz et al.", 2017, "Deep information propagation", arxiv="1611.01232")
 BOUNDED = ("sigmoid", "tanh", "hard_tanh", "softsign", "erf", "sin")
-
-
-def _lengths(frames: Frames, name: str) -> np.ndarray:
-    """q_l of the hidden layers."""
-    return np.array([layer.preact_ms[0] for layer in mean_field(nets(frames, activation=name))[:-1]])
 
 
 def figure(frames: Frames, page: Page) -> list[Drawn]:
@@ -29,8 +22,13 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     halves = {"bounded": [n for n in names if n in BOUNDED], "unbounded": [n for n in names if n not in BOUNDED]}
     panels = []
     for words, half in halves.items():
-        q = [layer_curve(frames, nets(frames, activation=n), n, "preact_std", _lengths(frames, n), is_squared=True, value=("activation", n)) for n in half]
-        panels += [Panel(f"length, {words}", "layer l", "$q_l$", q, yscale="log")]
+        q = [
+            layer_curve(
+                frames, nets(frames, activation=n), n, "preact_std", hidden_lengths(nets(frames, activation=n)), is_squared=True, value=("activation", n)
+            )
+            for n in half
+        ]
+        panels += [Panel(f"length, {words}", "layer l", "$q_l$", q, yscale="log", limits=(0.01, 100))]
         panels += [delta_panel(frames, {n: nets(frames, activation=n) for n in half}, f"gradient, {words}", axis="activation")]
     title = "One recursion has lengths and gradients of every activation from any start."
     text = f"Lengths are carried to infinite width. Source: {SOURCE}."

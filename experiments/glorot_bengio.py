@@ -13,13 +13,14 @@ from gradyn.core import Source
 from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, Rival, delta_panel, factor_claim, layer_curve, main, mean_field, nets, overlay
 
 SOURCE = Source("Glorot & Bengio", 2010, "Understanding the difficulty of training deep feedforward neural networks", venue="AISTATS", where="section 4.2")
-INITS = {"torch_default": ("standard", 1 / 3), "xavier_uniform": ("normalized", 1.0)}
+# Gain of Xavier's uniform initialization -> name, n Var W.
+INITS = {3**-0.5: ("standard", 1 / 3), 1.0: ("normalized", 1.0)}
 KINDS = {"log10_act_rms": "of |x|² forwards", "log10_delta_rms": "of |δ|² backwards", "log10_grad_w_l2": "of |∂L/∂W|² backwards, layers of one shape"}
 
 
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """Deviation of the activations and delta through the layers, for tanh and for linear nets."""
-    settings = {f"{name}, {words}": nets(frames, activation=name, init=init) for name in ("linear", "tanh") for init, (words, _) in INITS.items()}
+    settings = {f"{name}, {words}": nets(frames, activation=name, init__gain=gain) for name in ("linear", "tanh") for gain, (words, _) in INITS.items()}
     settings = {label: runs for label, runs in settings.items() if not runs.empty}
     deviation = []
     for label, runs in settings.items():
@@ -27,7 +28,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
         deviation.append(layer_curve(frames, runs, label, "act_std", theory))
     panels = [Panel("activations", "layer l", "standard deviation of $x_l$", deviation, limits=(0, 1.6)), delta_panel(frames, settings, "gradients")]
     title = "The standard initialization shrinks signal and gradient by 1/√3 a layer; the normalized one keeps them where nets are linear."
-    setting = frames.setting(frames.runs, ("init", "activation"))
+    setting = frames.setting(frames.runs, ("activation",))
     return [overlay(page, "glorot_bengio", title, setting, f"Source: {SOURCE}.", panels, measured_columns=("act_std", "log10_delta_rms"))]
 
 
@@ -35,12 +36,12 @@ def claims(frames: Frames) -> list[Claim]:
     """Three factors for two initializations; tanh against the linear rule n Var W."""
     found = []
     for name in frames.values("activation"):
-        for init, (words, scale) in INITS.items():
+        for gain, (words, scale) in INITS.items():
             for column, text in KINDS.items():
                 # W_1 and the hidden matrices have one shape: gradients are compared between all of them.
                 linear = 1.0 if "grad" in column else scale
                 rival = None if name == "linear" else Rival("linear: n Var W, gradients alike", linear)
-                runs = nets(frames, activation=name, init=init)
+                runs = nets(frames, activation=name, init__gain=gain)
                 found.append(factor_claim(frames, runs, f"{name}, {words} init: factor per layer {text}", column=column, rival=rival))
     return found
 

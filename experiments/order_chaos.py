@@ -9,28 +9,35 @@ from __future__ import annotations
 
 import sys
 
-import numpy as np
-import pandas as pd
-
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, Rival, delta_panel, factor_claim, layer_curve, layer_values, main, overlay, value_claim
-from gradyn.theory import correlations, critical_sigma_w, lengths
+from gradyn.report import (
+    Claim,
+    Drawn,
+    Experiment,
+    Frames,
+    Page,
+    Panel,
+    Rival,
+    delta_panel,
+    factor_claim,
+    hidden_correlations,
+    hidden_lengths,
+    layer_curve,
+    layer_values,
+    main,
+    overlay,
+    value_claim,
+)
+from gradyn.theory import critical_sigma_w
 
 SOURCE = Source("Poole et al.", 2016, "Exponential expressivity in deep neural networks through transient chaos", arxiv="1606.05340", where="section 2")
-
-
-def _maps(runs: pd.DataFrame) -> list[np.ndarray]:
-    """q_l and c_l of the hidden layers, from the pair's own length and correlation."""
-    run = runs.iloc[0]
-    sigmas, start, depth = {"sigma_w": run["init.sigma_w"], "sigma_b": run["init.sigma_b"]}, run["data.length"], run["depth"] - 1
-    return [lengths("tanh", start, depth, **sigmas), correlations("tanh", run["data.correlation"], start, depth, **sigmas)]
 
 
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """q_l, c_l and delta_l over the layers, a colour for each weight scale."""
     settings = {f"$\\sigma_w$ = {scale:g}": runs for scale, runs in frames.runs.groupby("init.sigma_w")}
-    q = [layer_curve(frames, runs, label, "preact_std", _maps(runs)[0], is_squared=True) for label, runs in settings.items()]
-    c = [layer_curve(frames, runs, label, "pair_correlation", _maps(runs)[1]) for label, runs in settings.items()]
+    q = [layer_curve(frames, runs, label, "preact_std", hidden_lengths(runs), is_squared=True) for label, runs in settings.items()]
+    c = [layer_curve(frames, runs, label, "pair_correlation", hidden_correlations(runs)) for label, runs in settings.items()]
     panels = [
         Panel("length", "layer l", "$q_l$", q, yscale="log", limits=(0.1, 30)),
         Panel("correlation", "layer l", "$c_l$", c, limits=(-0.35, 1.0)),
@@ -46,7 +53,7 @@ def claims(frames: Frames) -> list[Claim]:
     found = []
     for scale, runs in frames.runs.groupby("init.sigma_w"):
         name = f"tanh, σ_w = {scale:g}, σ_b = 0.3"
-        (q, c), last = _maps(runs), int(runs["depth"].iloc[0]) - 1
+        q, c, last = hidden_lengths(runs), hidden_correlations(runs), int(runs["depth"].iloc[0]) - 1
         found += [
             value_claim(f"{name}: q of the last hidden layer", layer_values(frames, runs, "preact_std", last, is_squared=True), q[-1]),
             value_claim(f"{name}: c of the last hidden layer", layer_values(frames, runs, "pair_correlation", last), c[-1], rival=Rival("c_0", 0.6)),

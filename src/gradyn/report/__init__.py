@@ -102,6 +102,8 @@ __all__ = [
     "graph_tables",
     "growth",
     "growth_claim",
+    "hidden_correlations",
+    "hidden_lengths",
     "initial_layers",
     "interval",
     "jacobian_products",

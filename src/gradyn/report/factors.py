@@ -23,7 +23,7 @@ from gradyn.report.claims import Claim, Rival, rate_claim, wide_limit
 from gradyn.report.frames import Frames
 from gradyn.report.overlay import Curve, Panel
 from gradyn.sweep import RunSpec
-from gradyn.theory import LayerMoments, net_moments
+from gradyn.theory import LayerMoments, correlations, net_moments
 
 Array = NDArray[np.float64]
 
@@ -48,8 +48,13 @@ def log_factors(frames: Frames, runs: pd.DataFrame, column: str = "log10_delta_r
     Args:
         frames: the folder.
         runs: of one setting and depth.
+    <<<<<<< HEAD
         column: log10_delta_rms, log10_act_rms, or log10_grad_w_l2 between layers of one shape. Cotangents and gradients are followed from
             `last` down to `first`, all else from `first` up to `last`.
+    =======
+        column: log10_delta_rms, log10_act_rms, or log10_grad_w_l2 between layers of one shape. Cotangents and gradients are followed
+            from `last` down to `first`, all else from `first` up to `last`.
+    >>>>>>> e1
         first: layer.
         last: layer; the last hidden one where left out.
 
@@ -105,6 +110,17 @@ def mean_field(runs: pd.DataFrame, *, depth: int | None = None, init: Mapping[st
     spec = RunSpec.from_columns(runs.iloc[0])
     wide = replace(spec, depth=depth or spec.depth, width=_WIDE, init=replace(spec.init, **(init or {})))
     return net_moments(wide, spec.data.length, _WIDE, _WIDE, batch=spec.batch_size)  # type: ignore[attr-defined]
+
+
+def hidden_lengths(runs: pd.DataFrame) -> Array:
+    """q_l of the hidden layers at infinite width, [depth - 1]."""
+    return np.array([float(layer.preact_ms[0]) for layer in mean_field(runs)[:-1]])
+
+
+def hidden_correlations(runs: pd.DataFrame) -> Array:
+    """c_l of a pair of inputs in the hidden layers at infinite width, [depth - 1]; for init=gaussian."""
+    spec: Any = RunSpec.from_columns(runs.iloc[0])
+    return correlations(spec.activation, spec.data.correlation, spec.data.length, spec.depth - 1, sigma_w=spec.init.sigma_w, sigma_b=spec.init.sigma_b)
 
 
 def predicted_factor(layers: Sequence[LayerMoments], column: str = "log10_delta_rms", *, first: int = 1, last: int | None = None) -> float:
