@@ -13,6 +13,7 @@ from gradyn.theory.nets import LayerMoments, NoTheoryError, net_moments
 from gradyn.theory.predict import predict
 from gradyn.theory.residual import batch_norm_residual_growth, residual_growth
 from gradyn.theory.scalar_function import ActivationLike, ScalarFunction, as_function
+from gradyn.theory.selu import selu_constants, selu_slopes
 
 __all__ = [
     "ActivationLike",
@@ -57,4 +58,6 @@ __all__ = [
     "predict",
     "product",
     "residual_growth",
+    "selu_constants",
+    "selu_slopes",
 ]
