@@ -15,6 +15,7 @@ from gradyn.theory.predict import predict
 from gradyn.theory.relu_laws import LogNormLaw, gaussian_relu_law, orthogonal_relu_law
 from gradyn.theory.residual import batch_norm_residual_growth, residual_growth
 from gradyn.theory.scalar_function import ActivationLike, ScalarFunction, as_function
+from gradyn.theory.selu import selu_constants, selu_slopes
 from gradyn.theory.shattering import (
     GATE_NETS,
     gate_branch,
@@ -84,5 +85,7 @@ __all__ = [
     "predict",
     "product",
     "residual_growth",
+    "selu_constants",
+    "selu_slopes",
     "spectrum",
 ]
