@@ -23,6 +23,8 @@ from gradyn.report.factors import (
     delta_panel,
     factor_claim,
     factor_curve,
+    hidden_correlations,
+    hidden_lengths,
     layer_curve,
     layer_values,
     log_factors,

@@ -48,13 +48,8 @@ def log_factors(frames: Frames, runs: pd.DataFrame, column: str = "log10_delta_r
     Args:
         frames: the folder.
         runs: of one setting and depth.
-    <<<<<<< HEAD
-        column: log10_delta_rms, log10_act_rms, or log10_grad_w_l2 between layers of one shape. Cotangents and gradients are followed from
-            `last` down to `first`, all else from `first` up to `last`.
-    =======
         column: log10_delta_rms, log10_act_rms, or log10_grad_w_l2 between layers of one shape. Cotangents and gradients are followed
             from `last` down to `first`, all else from `first` up to `last`.
-    >>>>>>> e1
         first: layer.
         last: layer; the last hidden one where left out.
 
