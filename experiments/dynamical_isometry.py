@@ -36,14 +36,14 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
 
 
 def claims(frames: Frames) -> list[Claim]:
-    """Mean and spread of s^2 over the whole product and half of it; linear nets exactly; what is an isometry to the last digit."""
+    """Spread of s^2 where (L / N)^2 is small: up to half of the layers; linear nets exactly; what is an isometry to the last digit."""
     found = []
     for (layers, width), rows in products(frames, *NETS[0])[0].query("layers in (2, 8)").groupby(["layers", "width"]):
         text, fourth = f"Gaussian linear, L = {layers}, width {width}: E s^4", (rows[VARIANCE] + 1) * rows["s2"] ** 2
         found.append(seed_claim(f"{text}, exactly at this width", fourth, linear_fourth_moment(layers, width), rival=Rival("L + 1", layers + 1.0)))
     for activation, init in NETS:
         rows, said = products(frames, activation, init)
-        for count, mine in rows[rows["layers"].isin((len(said) // 2, len(said)))].set_index(["width", "seed"]).groupby("layers"):
+        for count, mine in rows[rows["layers"].isin((len(said) // 4, len(said) // 2))].set_index(["width", "seed"]).groupby("layers"):
             net = f"{activation}, {init}, L = {count}"
             found.append(wide_claim(f"{net}: E s^2 over theory's", mine["s2"], 1.0))
             spread = said[count - 1].relative_variance

@@ -38,12 +38,15 @@ from gradyn.report.float_limits import draw as draw_float_limits
 from gradyn.report.float_limits import initial_layers, last_power, reached, read_as_zero
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.gate_model import sample_gates
+from gradyn.report.gradient_scales import gradient_scales
 from gradyn.report.graph_figure import graph_figure
 from gradyn.report.graph_tables import graph_from, graph_tables
 from gradyn.report.growth import claims_curve, growth, growth_claim, runs_with, stream_growth, wide_profile
 from gradyn.report.jacobian_products import jacobian_products
+from gradyn.report.line_gradients import line_gradients
 from gradyn.report.measured import Twin, kept, measure_once, twin
 from gradyn.report.overlay import Curve, Panel, overlay
+from gradyn.report.path_shares import path_shares
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
 from gradyn.report.scoreboard import board_folder, chosen, reproduce
 from gradyn.report.sentences import sentences
@@ -99,6 +102,7 @@ __all__ = [
     "factor_claim",
     "factor_curve",
     "figures",
+    "gradient_scales",
     "graph_figure",
     "graph_from",
     "graph_tables",
@@ -113,12 +117,14 @@ __all__ = [
     "last_power",
     "layer_curve",
     "layer_values",
+    "line_gradients",
     "log_factors",
     "main",
     "mean_field",
     "measure_once",
     "nets",
     "overlay",
+    "path_shares",
     "predicted_factor",
     "rate_claim",
     "rates",

@@ -5,6 +5,7 @@ Of use with no sweep at all: `chi_1("tanh", 1.2, sigma_w=1.5, sigma_b=0.1)`.
 
 from gradyn.theory.batch_norm import BatchNormMoments, batch_norm_moments, batch_norm_rate
 from gradyn.theory.criticality import CriticalPoint, EdgeRate, critical_point, critical_sigma_w, edge_of_chaos_rate, phase_boundary
+from gradyn.theory.curve_growth import curve_growth
 from gradyn.theory.finite_width import FiniteWidthLaw, finite_width_law
 from gradyn.theory.fixed_points import DepthScales, FixedPointQ, depth_scales, fixed_point_c, fixed_point_gap, fixed_point_q, fixed_points_q
 from gradyn.theory.gaussian import Integral, gaussian_mean, gaussian_mean_of_pair
@@ -54,6 +55,7 @@ __all__ = [
     "correlations",
     "critical_point",
     "critical_sigma_w",
+    "curve_growth",
     "depth_scales",
     "derivative_product",
     "edge_of_chaos_rate",
