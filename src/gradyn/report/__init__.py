@@ -23,6 +23,7 @@ from gradyn.report.factors import (
     delta_panel,
     factor_claim,
     factor_curve,
+    hidden_maps,
     layer_curve,
     layer_values,
     log_factors,
