@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, delta_panel, factor_claim, hidden_lengths, layer_curve, main, nets, overlay
+from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, delta_panel, factor_claim, hidden_maps, layer_curve, main, nets, overlay
 
 SOURCE = Source("Schoenholz et al.", 2017, "Deep information propagation", arxiv="1611.01232")
 BOUNDED = ("sigmoid", "tanh", "hard_tanh", "softsign", "erf", "sin")
@@ -24,7 +24,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     for words, half in halves.items():
         q = [
             layer_curve(
-                frames, nets(frames, activation=n), n, "preact_std", hidden_lengths(nets(frames, activation=n)), is_squared=True, value=("activation", n)
+                frames, nets(frames, activation=n), n, "preact_std", hidden_maps(nets(frames, activation=n))[0], is_squared=True, value=("activation", n)
             )
             for n in half
         ]

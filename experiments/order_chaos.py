@@ -20,8 +20,7 @@ from gradyn.report import (
     Rival,
     delta_panel,
     factor_claim,
-    hidden_correlations,
-    hidden_lengths,
+    hidden_maps,
     layer_curve,
     layer_values,
     main,
@@ -36,16 +35,12 @@ SOURCE = Source("Poole et al.", 2016, "Exponential expressivity in deep neural n
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """q_l, c_l and delta_l over the layers, a colour for each weight scale."""
     settings = {f"$\\sigma_w$ = {scale:g}": runs for scale, runs in frames.runs.groupby("init.sigma_w")}
-    q = [layer_curve(frames, runs, label, "preact_std", hidden_lengths(runs), is_squared=True) for label, runs in settings.items()]
-    c = [layer_curve(frames, runs, label, "pair_correlation", hidden_correlations(runs)) for label, runs in settings.items()]
-    panels = [
-        Panel("length", "layer l", "$q_l$", q, yscale="log", limits=(0.1, 30)),
-        Panel("correlation", "layer l", "$c_l$", c, limits=(-0.35, 1.0)),
-        delta_panel(frames, settings, "gradient"),
-    ]
+    q = [layer_curve(frames, runs, label, "preact_std", hidden_maps(runs)[0], is_squared=True) for label, runs in settings.items()]
+    c = [layer_curve(frames, runs, label, "pair_correlation", hidden_maps(runs)[1]) for label, runs in settings.items()]
+    lengths = Panel("length", "layer l", "$q_l$", q, yscale="log", limits=(0.1, 30))
+    panels = [lengths, Panel("correlation", "layer l", "$c_l$", c, limits=(-0.35, 1.0)), delta_panel(frames, settings, "gradient")]
     title = "In the ordered phase inputs become alike and gradients vanish; in the chaotic phase inputs part and gradients explode."
-    text = f"Left and middle: carried to infinite width. Source: {SOURCE}."
-    return [overlay(page, "order_chaos", title, frames.setting(frames.runs, ()), text, panels, measured_columns=("preact_std", "pair_correlation"))]
+    return [overlay(page, "order_chaos", title, frames.setting(frames.runs, ()), f"Source: {SOURCE}.", panels, measured_columns=("preact_std",))]
 
 
 def claims(frames: Frames) -> list[Claim]:
@@ -53,10 +48,10 @@ def claims(frames: Frames) -> list[Claim]:
     found = []
     for scale, runs in frames.runs.groupby("init.sigma_w"):
         name = f"tanh, σ_w = {scale:g}, σ_b = 0.3"
-        q, c, last = hidden_lengths(runs), hidden_correlations(runs), int(runs["depth"].iloc[0]) - 1
+        q, c = hidden_maps(runs)
         found += [
-            value_claim(f"{name}: q of the last hidden layer", layer_values(frames, runs, "preact_std", last, is_squared=True), q[-1]),
-            value_claim(f"{name}: c of the last hidden layer", layer_values(frames, runs, "pair_correlation", last), c[-1], rival=Rival("c_0", 0.6)),
+            value_claim(f"{name}: q of the last hidden layer", layer_values(frames, runs, "preact_std", len(q), is_squared=True), q[-1]),
+            value_claim(f"{name}: c of the last hidden layer", layer_values(frames, runs, "pair_correlation", len(c)), c[-1], rival=Rival("c_0", 0.6)),
             factor_claim(frames, runs, f"{name}: factor of |δ|² per layer", rival=Rival("σ_w², tanh as if linear", scale**2)),
         ]
     quoted = round(critical_sigma_w("tanh", 0.05**0.5) ** 2, 2)

@@ -23,7 +23,7 @@ from gradyn.report.claims import Claim, Rival, rate_claim, wide_limit
 from gradyn.report.frames import Frames
 from gradyn.report.overlay import Curve, Panel
 from gradyn.sweep import RunSpec
-from gradyn.theory import LayerMoments, correlations, net_moments
+from gradyn.theory import LayerMoments, correlations, lengths, net_moments
 
 Array = NDArray[np.float64]
 
@@ -107,15 +107,12 @@ def mean_field(runs: pd.DataFrame, *, depth: int | None = None, init: Mapping[st
     return net_moments(wide, spec.data.length, _WIDE, _WIDE, batch=spec.batch_size)  # type: ignore[attr-defined]
 
 
-def hidden_lengths(runs: pd.DataFrame) -> Array:
-    """q_l of the hidden layers at infinite width, [depth - 1]."""
-    return np.array([float(layer.preact_ms[0]) for layer in mean_field(runs)[:-1]])
-
-
-def hidden_correlations(runs: pd.DataFrame) -> Array:
-    """c_l of a pair of inputs in the hidden layers at infinite width, [depth - 1]; for init=gaussian."""
+def hidden_maps(runs: pd.DataFrame) -> tuple[Array, Array]:
+    """q_l and, for a pair of inputs, c_l of the hidden layers at infinite width, [depth - 1] each; for `init=gaussian` on `data=pair`."""
     spec: Any = RunSpec.from_columns(runs.iloc[0])
-    return correlations(spec.activation, spec.data.correlation, spec.data.length, spec.depth - 1, sigma_w=spec.init.sigma_w, sigma_b=spec.init.sigma_b)
+    sigmas = {"sigma_w": spec.init.sigma_w, "sigma_b": spec.init.sigma_b}
+    start, depth = spec.data.length, spec.depth - 1
+    return lengths(spec.activation, start, depth, **sigmas), correlations(spec.activation, spec.data.correlation, start, depth, **sigmas)
 
 
 def predicted_factor(layers: Sequence[LayerMoments], column: str = "log10_delta_rms", *, first: int = 1, last: int | None = None) -> float:
