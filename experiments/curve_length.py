@@ -21,25 +21,12 @@ SOURCE = Source("Poole et al.", 2016, "Exponential expressivity in deep neural n
 GROWTH, SIGMA_B = "log10_curve_growth", 0.3
 
 
-<<<<<<< HEAD
-def _predicted(sigma_w: float, length: float, depth: int) -> np.ndarray:
-    """sqrt(chi_1) at the length of each layer that the curve has passed, layers 1 ... depth - 1."""
-    q = lengths("tanh", length, depth - 1, sigma_w=sigma_w, sigma_b=SIGMA_B)
-    return np.sqrt(chi_1("tanh", q, sigma_w=sigma_w, sigma_b=SIGMA_B))
-
-
-=======
->>>>>>> e3
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """Length over layers, and growth per layer."""
     curves: dict[str, list[Curve]] = {"length": [], "growth": []}
     for sigma_w in frames.values("init.sigma_w"):
         rows = by_layer_and_run(frames, init__sigma_w=sigma_w)
-<<<<<<< HEAD
-        growth = _predicted(sigma_w, rows["data.length"].iloc[0], rows["depth"].iloc[0])
-=======
         growth = curve_growth("tanh", rows["data.length"].iloc[0], rows["depth"].iloc[0], sigma_w=sigma_w, sigma_b=SIGMA_B)
->>>>>>> e3
         rows["log10_length"] = rows["log10_curve_length"] - rows.groupby("run_id")["log10_curve_length"].transform("first")
         for kind, column, theory in (("length", "log10_length", np.cumprod([1.0, *growth])), ("growth", GROWTH, growth)):
             layer, mean, error = wide_curve(rows, "layer", column)
@@ -58,11 +45,7 @@ def claims(frames: Frames) -> list[Claim]:
     found = []
     for sigma_w in frames.values("init.sigma_w"):
         rows = by_layer_and_run(frames, init__sigma_w=sigma_w)
-<<<<<<< HEAD
-        log_growth = np.log(_predicted(sigma_w, rows["data.length"].iloc[0], rows["depth"].iloc[0])).mean()
-=======
         log_growth = np.log(curve_growth("tanh", rows["data.length"].iloc[0], rows["depth"].iloc[0], sigma_w=sigma_w, sigma_b=SIGMA_B)).mean()
->>>>>>> e3
         rates = by_width(rows.groupby(["width", "seed"])[GROWTH].mean() * math.log(10))
         text = f"growth of a curve's length per layer, tanh, sigma_w = {sigma_w:g}: sqrt(chi_1)"
         found.append(rate_claim(text, rates, math.exp(log_growth), rival=Rival("chi_1, of squared norms", math.exp(2 * log_growth))))

@@ -20,27 +20,11 @@ SOURCE = Source("Philipp, Song & Carbonell", 2017, "The exploding gradient probl
 NETS = [("relu", "none", 1.0), ("relu", "none", math.sqrt(2)), ("relu", "none", 3.0), ("tanh", "none", 3.0), ("tanh", "rms", 1.0), ("tanh", "rms", 3.0)]
 
 
-<<<<<<< HEAD
-def _hidden(frames: Frames, phi: str, norm: str, sigma_w: float) -> tuple[pd.DataFrame, np.ndarray, float]:
-    """Rows of the steps between hidden layers, ln(10) log10 GSC as `step` and `through`; GSC of each by theory, and chi_1, the gradient's own factor."""
-    rows = by_layer_and_run(frames, activation=phi, norm=norm, init__sigma_w=sigma_w)
-    q = lengths(phi, 1.0, rows["depth"].max() - 1, sigma_w=sigma_w, sigma_b=0.0)[1:] if norm == "none" else np.ones(rows["depth"].max() - 2)
-    rows[["step", "through"]] = rows[["log10_gsc_step", "log10_gsc_to_output"]] * math.log(10)
-    gsc = q * moment(phi, q, derivative=2).value / moment(phi, q, value=2).value
-    return rows[rows["layer"].between(2, rows["depth"].max() - 1)], gsc, float(np.exp(np.log(chi_1(phi, q, sigma_w=sigma_w, sigma_b=0.0)).mean()))
-
-
-=======
->>>>>>> e3
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """Gradients over layers, and the coefficient per layer."""
     raw, scale = [], []
     for net in NETS:
-<<<<<<< HEAD
-        rows, gsc, _ = _hidden(frames, *net)
-=======
         rows, gsc, _ = steps_of(frames, *net)
->>>>>>> e3
         label = f"{net[0]}{', rms norm' * (net[1] == 'rms')}, $\\sigma_w$ = {net[2]:.3g}"
         raw.append(Curve(label, (found := wide_curve(rows, "layer", "log10_delta_rms"))[0], found[1] - found[1][-1], is_joined=True))
         scale.append(Curve(label, (found := wide_curve(rows, "layer", "step"))[0], np.exp(found[1]), np.exp(found[1]) * found[2], theory=gsc))
@@ -55,11 +39,7 @@ def claims(frames: Frames) -> list[Claim]:
     """GSC per layer of each net, and that it multiplies: from layer 1 to the output against from the last hidden layers to the output."""
     found = []
     for net in NETS:
-<<<<<<< HEAD
-        rows, gsc, chi = _hidden(frames, *net)
-=======
         rows, gsc, chi = steps_of(frames, *net)
->>>>>>> e3
         name, per_layer, last = f"{net[0]}, norm={net[1]}, sigma_w = {net[2]:.4g}", np.exp(np.log(gsc).mean()), rows["layer"].max()
         rival = Rival("chi_1: the gradient's own factor", chi) if abs(chi - per_layer) > 1e-9 else None
         found.append(rate_claim(f"GSC per layer, {name}", by_width(rows.groupby(["width", "seed"])["step"].mean()), per_layer, rival=rival))

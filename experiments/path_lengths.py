@@ -17,25 +17,11 @@ from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, 
 SOURCE = Source("Veit, Wilber & Belongie", 2016, "Residual networks behave like ensembles of relatively shallow networks", arxiv="1605.06431")
 
 
-<<<<<<< HEAD
-def _shares(frames: Frames, scale: float) -> tuple[pd.DataFrame, stats.rv_discrete]:
-    """One row a run and number k of branches, and the law of k: Binomial(blocks, B / (1 + B))."""
-    rows = by_layer_and_run(frames, residual__scale=scale).dropna(subset=["path_length_share"])
-    gain = 2 * scale**2
-    return rows.assign(k=rows["layer"] - 1), stats.binom(rows["depth"].max() // 2 - 1, gain / (1 + gain))
-
-
-=======
->>>>>>> e3
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """Share of the squared gradient by number of branches, beside the binomial law."""
     panels = []
     for scale in frames.values("residual.scale"):
-<<<<<<< HEAD
-        rows, law = _shares(frames, scale)
-=======
         rows, law = path_shares(frames, scale)
->>>>>>> e3
         k, mean, _ = wide_curve(rows, "k", "path_length_share")
         curve = Curve("", k, mean, theory=law.pmf(k), is_bars=True)
         panels.append(Panel(f"branch gain B = {2 * scale**2:.3g}", "branches on the way", "share of the squared gradient", [curve]))
@@ -48,11 +34,7 @@ def claims(frames: Frames) -> list[Claim]:
     """Mean and variance of the number of branches, and the distance of the whole distribution from the law."""
     found = []
     for scale in frames.values("residual.scale"):
-<<<<<<< HEAD
-        rows, law = _shares(frames, scale)
-=======
         rows, law = path_shares(frames, scale)
->>>>>>> e3
         runs = rows.assign(mean=rows["k"] * rows["path_length_share"], square=rows["k"] ** 2 * rows["path_length_share"])
         sums = runs.groupby(["width", "seed"])[["mean", "square"]].sum()
         blocks, name = rows["k"].max(), f"B = {2 * scale**2:.3g}"

@@ -17,34 +17,16 @@ LAGS, NETS = (1, 2, 4, 8, 16, 32), {"plain": "plain", "identity": "residual"}
 COLUMNS, AT_8 = [f"gradient_acf_{lag}" for lag in LAGS], "gradient_acf_8"
 
 
-<<<<<<< HEAD
-def _measured(frames: Frames, residual: str, norm: str = "none") -> tuple[pd.DataFrame, np.ndarray]:
-    """Rows of the nets of one kind, and the law of those without norm, [layers, lags]."""
-    t, depth = np.linspace(-2, 2, frames.runs["data.samples"].max()), frames.runs["depth"].max()
-    law = gradient_autocorrelation(t, depth, LAGS, sigma_w=2**0.5, sigma_b=0.5, is_residual=residual != "plain")
-    return by_layer_and_run(frames, residual=residual, norm=norm), law
-
-
-=======
->>>>>>> e3
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """Autocorrelation over lags at three depths, plain and residual, and at lag 8 over layers, with batch norm too."""
     panels, over_layers, deep = [], [], frames.runs["depth"].max()
     for residual, name in NETS.items():
-<<<<<<< HEAD
-        rows, theory = _measured(frames, residual)
-=======
         rows, theory = line_gradients(frames, residual, LAGS)
->>>>>>> e3
         wide = rows[(rows["width"] == rows["width"].max()) & (rows["layer"] > 1)].groupby("layer")[COLUMNS].agg(["mean", "sem"]).swaplevel(axis=1)
         curves = [Curve(f"depth {n}", LAGS, wide["mean"].loc[n], wide["sem"].loc[n], theory=theory[n - 1]) for n in (2, 8, deep)]
         panels.append(Panel(f"{name} nets", "lag [points]", "autocorrelation of $dh_l/dt$", curves, xscale="log", limits=(0, 1.05)))
         over_layers.append(Curve(name, wide.index, wide["mean"][AT_8], wide["sem"][AT_8], theory=theory[1:, LAGS.index(8)]))
-<<<<<<< HEAD
-        over_layers.append(Curve(f"{name}, batch norm", *wide_curve(_measured(frames, residual, "batch")[0].query("layer > 2"), "layer", AT_8)))
-=======
         over_layers.append(Curve(f"{name}, batch norm", *wide_curve(line_gradients(frames, residual, LAGS, "batch")[0].query("layer > 2"), "layer", AT_8)))
->>>>>>> e3
     panels.append(Panel("lag 8", "layer $l$", "autocorrelation of $dh_l/dt$", over_layers, limits=(-0.75, 1.05)))
     title = "Along a line of inputs the gradient of a deep plain ReLU net shatters, that of a residual net does not."
     text = f"256 points from −2 to 2; width 200, with batch norm 50. Theory: infinite width, where gates are not independent of each other. {SOURCE}"
@@ -55,11 +37,7 @@ def claims(frames: Frames) -> list[Claim]:
     """The law of real nets where corrections of width are small, and the order of the deep ones."""
     found, at_8 = [], []
     for residual, name in NETS.items():
-<<<<<<< HEAD
-        rows, theory = _measured(frames, residual)
-=======
         rows, theory = line_gradients(frames, residual, LAGS)
->>>>>>> e3
         for layer in (4, 8):
             mine = rows[rows["layer"] == layer].set_index(["width", "seed"])[AT_8]
             found.append(wide_claim(f"{name} nets, depth {layer}: autocorrelation at lag 8", mine, theory[layer - 1, LAGS.index(8)]))
