@@ -30,7 +30,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
         scale.append(Curve(label, (found := wide_curve(rows, "layer", "step"))[0], np.exp(found[1]), np.exp(found[1]) * found[2], theory=gsc))
     title = "ReLU nets vanish or explode with a gradient scale of 1; a normalized tanh net has 1.18 in every layer, at any scale of weights."
     text = f"GSC: how much larger a relative change becomes, in square. Carried to infinite width. Theory: q E φ′² / E φ². {SOURCE}"
-    panels = [Panel("gradients", "layer $l$", r"$\log_{10}$ rms $\delta_l$ / rms $\delta_{D-1}$", raw, limits=(-3, 9))]
+    panels = [Panel("gradients", "layer $l$", r"$\log_{10}$ rms $\delta_l$ / rms $\delta_{D-1}$", raw, limits=(-1.2, 4.5))]
     panels.append(Panel("gradient scale", "layer $l$", "GSC$(l-1, l)$", scale, limits=(0.8, 3.8)))
     return [overlay(page, "gradient_scale", title, "hidden layers, initialization", text, panels)]
 
