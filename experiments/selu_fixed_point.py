@@ -12,11 +12,10 @@ import sys
 
 import numpy as np
 import pandas as pd
-import torch
 
 from gradyn.core import Source
 from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, Rival, growth, growth_claim, main, overlay, runs_with, wide_profile
-from gradyn.theory import chi_1, lengths, moment, selu_constants, selu_slopes
+from gradyn.theory import as_function, chi_1, lengths, moment, selu_constants, selu_slopes
 
 SOURCE = Source("Klambauer et al.", 2017, "Self-Normalizing Neural Networks", arxiv="1706.02515")
 CHI = float(chi_1("selu", 1.0, sigma_w=1.0, sigma_b=0.0))
@@ -43,9 +42,10 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
 def claims(frames: Frames) -> list[Claim]:
     """Constants, fixed point and its two slopes; then the nets."""
     (alpha, scale), (by_mean, by_square) = selu_constants(), selu_slopes()
+    torchs = as_function("selu").value(np.array([1.0, -100.0]))
     exact = {
-        "torch's scale less the closed form of lambda": (float(torch.selu(torch.ones(1).double())) - scale, 8 * EXACT),
-        "torch's -scale alpha less the closed forms": (float(torch.selu(torch.tensor(-100.0).double())) + scale * alpha, 8 * EXACT),
+        "torch's scale less the closed form of lambda": (float(torchs[0]) - scale, 8 * EXACT),
+        "torch's -scale alpha less the closed forms": (float(torchs[1]) + scale * alpha, 8 * EXACT),
         "fixed point: mean": (float(moment("selu", 1.0, value=1).value), EXACT),
         "fixed point: variance less 1": (float(moment("selu", 1.0, value=2).value) - 1, EXACT),
         "d mean' / d variance less 0.088834, as printed": (by_mean - 0.088834, 1e-6),

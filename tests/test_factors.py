@@ -58,7 +58,7 @@ def test_what_is_predicted_is_the_recursion_at_infinite_width(overrides: list[st
 
 def test_a_setting_of_the_initializer_may_be_another() -> None:
     runs = _runs("init=gaussian", "activation=relu")
-    np.testing.assert_allclose(predicted_factor(mean_field(runs, sigma_w=3.0)), 4.5, rtol=64 * EPS)
+    np.testing.assert_allclose(predicted_factor(mean_field(runs, init={"sigma_w": 3.0})), 4.5, rtol=64 * EPS)
 
 
 def test_nets_are_chosen_by_name_and_by_number() -> None:
