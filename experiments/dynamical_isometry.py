@@ -32,17 +32,8 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     title = "Orthogonal tanh nets stay near isometry; Gaussian weights spread the singular values in proportion to depth, ReLU with any weights."
     text = f"s: singular values of the Jacobian of the last L hidden layers. Left: carried to infinite width. Right: its limit e (L + ½). {SOURCE}"
     panels = [Panel("spread", "layers $L$", "Var $s^2$ / (E $s^2$)$^2$", spread), Panel("linear, Gaussian", "layers $L$", "largest $s^2$ / E $s^2$", edges)]
-    return [
-        overlay(
-            page,
-            "dynamical_isometry",
-            title,
-            "initialization, Gaussian tanh nets critical at q* = 0.2, orthogonal ones with gain 1",
-            text,
-            panels,
-            measured_columns=(MEAN, VARIANCE),
-        )
-    ]
+    setting = "initialization, Gaussian tanh nets critical at q* = 0.2, orthogonal ones with gain 1"
+    return [overlay(page, "dynamical_isometry", title, setting, text, panels, measured_columns=(MEAN, VARIANCE))]
 
 
 def claims(frames: Frames) -> list[Claim]:
