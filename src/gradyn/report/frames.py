@@ -166,7 +166,7 @@ class Frames:
         return table.columns.to_numpy(), table.to_numpy(dtype=float)
 
 
-# What figures are made from, besides the columns of probes: a third of the standard columns of `layers`, so a third of their bytes is read.
+# The standard columns that figures are made from; those of probes come on top. What no figure shows is not read.
 _LAYERS = (
     "log10_grad_w_l2",
     "log10_delta_rms",
