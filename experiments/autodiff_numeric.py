@@ -16,7 +16,7 @@ import pandas as pd
 
 from gradyn.autodiff import AUTOMATIC_BOUND, difference_errors, fit_windows, fitted_slope, method_table, optimal_steps, swell
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Rival, draw_numeric, main
+from gradyn.report import Z_LIMIT, Claim, Drawn, Experiment, Frames, Page, Rival, draw_numeric, main
 
 SOURCE = Source("Baydin et al.", 2018, "Automatic differentiation in machine learning: a survey", arxiv="1502.05767")
 # sympy's count of the derivative as the rules leave it, for l_2, ..., l_6: what the claim is held against.
@@ -44,13 +44,13 @@ def claims(frames: Frames) -> list[Claim]:
     found, error = map_.set_index("level")["derivative"], methods.set_index("method")["error"]
     off = sum(abs(found[level] - count) for level, count in COUNTS.items())
     squares = (product["derivative"] - 2 * product["level"] ** 2 + 2 * product["level"] + 1)[product["level"] > 2].abs().max()
-    mixed, noise = "scatter, and a third of what other terms do in the window", "evaluations off by eps |f| within a factor 16"
-    arms = [Claim(f"{r.method}, {r.side}: slope", r.slope, r.power, r.mixing / 3 + r.scatter, mixed) for r in fits.itertuples()]
+    mixed, noise = "scatter; other terms in the window reach the limit of z", "evaluations off by eps |f| within a factor 16"
+    arms = [Claim(f"{r.method}, {r.side}: slope", r.slope, r.power, r.mixing / Z_LIMIT + r.scatter, mixed) for r in fits.itertuples()]
     coefficients = [(r.method, r.found, r.coefficient) for r in fits.itertuples() if r.power > 0]
-    best = [(r.method, r.log10_h, r.predicted, math.log10(16) / 3 / power, Rival("eps alone", r.rival)) for power, r in enumerate(optima.itertuples(), 2)]
+    best = [(r.method, r.log10_h, r.predicted, math.log10(16) / Z_LIMIT / power, Rival("eps alone", r.rival)) for power, r in enumerate(optima.itertuples(), 2)]
     return [
         *arms,
-        *(Claim(f"{name}: coefficient of truncation", is_, said, said / 100, "next order and rounding, 3 %") for name, is_, said in coefficients),
+        *(Claim(f"{name}: coefficient of truncation", is_, said, 0.03 * said / Z_LIMIT, "next order and rounding, 3 %") for name, is_, said in coefficients),
         *(Claim(f"{name}: log10 of the best step", is_, said, near, noise, rival=rival) for name, is_, said, near, rival in best),
         *(Claim(f"{way}: relative error in eps", error[way] / 2**-52, AUTOMATIC_BOUND, 0.0, "all roundings", "below") for way in ("automatic", "complex")),
         Claim("operations by which l_2', ..., l_6' differ from 2, 21, 82, 264, 768", off, 0.0, 0.0, "exact: counts"),
