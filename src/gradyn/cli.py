@@ -121,7 +121,16 @@ def _reproduce(words: list[str]) -> int:
             print(f"{name}\n  {claim}\n  {cost}")
         return 0
     results, scoreboard = Path(given.results), Path(given.scoreboard)
-    code = reproduce(results, scoreboard, only=given.only, is_run=not given.judge, scale=given.scale, fresh=given.fresh)
+    code = reproduce(
+        results,
+        scoreboard,
+        only=given.only,
+        is_run=not given.judge,
+        scale=given.scale,
+        fresh=given.fresh,
+        # In this process: torch and Hydra are loaded once, not once a grid.
+        sweep=lambda words: main(["sweep", *words]),
+    )
     board = board_folder(at_scale(results, given.scale, given.fresh), scoreboard, given.scale, given.fresh)
     print((board / "scoreboard.md").read_text(encoding="utf-8"))
     return code

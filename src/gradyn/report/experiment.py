@@ -21,6 +21,12 @@ from gradyn.report.measured import SCALES, Measure, measure_once, twin
 from gradyn.report.style import WIDTHS, Page
 
 
+# Carries out a sweep from the words behind `gradyn sweep`; returns its exit code.
+Sweep = Callable[[Sequence[str]], int]
+# Of a sweep that Ctrl-C stopped, as shells have it.
+_INTERRUPTED = 130
+
+
 @dataclass(frozen=True, slots=True)
 class Experiment:
     """What a script in `experiments/` offers.
@@ -97,8 +103,20 @@ def at_scale(results: str | Path, scale: str, fresh: int = 0) -> Path:
     return folder / "fresh" / str(fresh) if fresh else folder
 
 
+def in_a_process(words: Sequence[str]) -> int:
+    """A sweep as a command of its own: nothing here may import Hydra."""
+    return subprocess.run([sys.executable, "-m", "gradyn", "sweep", *words], check=False).returncode
+
+
 def carry_out(
-    experiment: Experiment, results: Path, scale: str = "full", overrides: Sequence[str] = (), *, is_drawn: bool = True, fresh: int = 0
+    experiment: Experiment,
+    results: Path,
+    scale: str = "full",
+    overrides: Sequence[str] = (),
+    *,
+    is_drawn: bool = True,
+    fresh: int = 0,
+    sweep: Sweep = in_a_process,
 ) -> tuple[int, bool]:
     """Sweep and measure what the folder of an experiment does not have yet.
 
@@ -109,12 +127,14 @@ def carry_out(
         overrides: of the grid (`depth=2,4`) and of the measurement (`measure.points=9`).
         is_drawn: whether a sweep draws while it runs and at its end.
         fresh: which other seeds; 0 for those of the YAML twin.
+        sweep: carries out one grid.
 
     Returns:
         Exit code of the sweep, 0 where there is none; and whether anything was measured anew (a sweep can't tell: True).
 
     Raises:
         ConfigError: an override of something that the experiment does not have.
+        KeyboardInterrupt: a sweep was interrupted.
     """
     said = twin(experiment.name)
     grids, settings = said.grids(scale, overrides, fresh), said.settings(scale, overrides, fresh)
@@ -122,13 +142,20 @@ def carry_out(
     for number, grid in enumerate(grids, 1):
         # Drawn once, when the last grid is there.
         words = [f"experiment={experiment.name}", f"results={results}", *([] if is_drawn and number == len(grids) else ["exec.figures=false"]), *grid]
-        code = max(code, subprocess.run([sys.executable, "-m", "gradyn", "sweep", *words], check=False).returncode)
+        code = max(code, sweep(words))
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
     is_new = measure_once(experiment.measure, results / experiment.name, settings) if experiment.measure is not None else True
     return code, is_new
 
 
-def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
+def main(experiment: Experiment, arguments: Sequence[str] | None = None, sweep: Sweep = in_a_process) -> int:
     """The command line of a script: draw again from Parquet, or with --run sweep and measure first; prints the files and the claims.
+
+    Args:
+        experiment: of the script.
+        arguments: words of the command line; None for this process's.
+        sweep: carries out one grid.
 
     Returns:
         Exit code: 0, or the sweep's.
@@ -146,7 +173,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     results = at_scale(given.results, given.scale, given.fresh)
     if given.run:
-        code, _ = carry_out(experiment, results, given.scale, given.overrides, is_drawn=False, fresh=given.fresh)
+        code, _ = carry_out(experiment, results, given.scale, given.overrides, is_drawn=False, fresh=given.fresh, sweep=sweep)
         if code:
             return code
     folder = results / experiment.name

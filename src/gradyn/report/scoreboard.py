@@ -15,7 +15,7 @@ import pandas as pd
 
 from gradyn.core import ConfigError, require
 from gradyn.report.claims import FALSE_ALARMS, MOST_CLAIMS, POWER, Z_LIMIT
-from gradyn.report.experiment import Experiment, at_scale, carry_out, claims_table, experiments
+from gradyn.report.experiment import Experiment, Sweep, at_scale, carry_out, claims_table, experiments, in_a_process
 from gradyn.report.frames import read
 from gradyn.report.measured import SCALES
 from gradyn.report.write import figures
@@ -44,7 +44,16 @@ def chosen(patterns: Sequence[str] | None) -> list[str]:
     return sorted(found)
 
 
-def reproduce(results: Path, scoreboard: Path, *, only: Sequence[str] | None = None, is_run: bool = True, scale: str = "full", fresh: int = 0) -> int:
+def reproduce(
+    results: Path,
+    scoreboard: Path,
+    *,
+    only: Sequence[str] | None = None,
+    is_run: bool = True,
+    scale: str = "full",
+    fresh: int = 0,
+    sweep: Sweep = in_a_process,
+) -> int:
     """Sweep, measure and draw experiments, judge their claims, write `scoreboard.md` and `scoreboard.csv`; prints the seconds of each.
 
     What a folder has already is not computed again, so the second call costs the drawing alone. Rows of experiments that were
@@ -57,6 +66,7 @@ def reproduce(results: Path, scoreboard: Path, *, only: Sequence[str] | None = N
         is_run: False to judge what the folders hold.
         scale: full or smoke.
         fresh: 0 for the seeds of the YAML twins; k for other seeds, in the folder `<results>/fresh/<k>`, board included.
+        sweep: carries out one grid.
 
     Returns:
         Exit code: 0, or 1 where a sweep did not finish or a claim of those asked for fails.
@@ -72,7 +82,7 @@ def reproduce(results: Path, scoreboard: Path, *, only: Sequence[str] | None = N
     for name in names:
         began = time.perf_counter()
         if is_run:
-            status, is_new = carry_out(known[name], results, scale, is_drawn=known[name].measure is None, fresh=fresh)
+            status, is_new = carry_out(known[name], results, scale, is_drawn=known[name].measure is None, fresh=fresh, sweep=sweep)
             code = max(code, int(status != 0))
             if known[name].measure is not None:
                 # A sweep draws by itself; a measurement is drawn when it is there.
