@@ -1,6 +1,6 @@
-"""The README's commands as one bash script: `python .ci/readme.py README.md FOLDER` writes FOLDER/readme.sh and what it needs.
+"""A page's commands as one bash script: `python .ci/readme.py README.md FOLDER` writes FOLDER/readme.sh and what it needs.
 
-Every fenced `sh` block is taken as written, all in one shell and in the order of the page; every `python` block becomes a file that
+`--only sh` leaves the `python` blocks out, where a page's blocks are one program that the suite runs. Every fenced `sh` block is taken as written, all in one shell and in the order of the page; every `python` block becomes a file that
 `python` runs. A comment in front of a block speaks to this script, on the line before the fence:
 
     <!-- ci: skip, <reason> -->        the block is left out, and the log says why
@@ -35,12 +35,14 @@ def blocks(page: str) -> list[Block]:
     return [block for block in found if block.language in ("sh", "python")]
 
 
-def script(page: str, folder: Path) -> str:
-    """The bash script; python blocks are written to `folder`."""
+def script(page: str, folder: Path, name: str = "README", languages: tuple[str, ...] = ("sh", "python")) -> str:
+    """The bash script of a page called `name` in what it says; python blocks are written to `folder`."""
     lines = ["set -euo pipefail"]
     for block in blocks(page):
+        if block.language not in languages:
+            continue
         if block.rule == "skip":
-            lines.append(f"echo {shlex.quote(f'README line {block.line}: left out, {block.text}')}")
+            lines.append(f"echo {shlex.quote(f'{name} line {block.line}: left out, {block.text}')}")
             continue
         if block.rule == "instead":
             body = f"{block.text}\n"
@@ -50,10 +52,11 @@ def script(page: str, folder: Path) -> str:
             body = f"python {shlex.quote(str(file))}\n"
         else:
             body = block.body
-        lines += [f"echo {shlex.quote(f'README line {block.line}: {body.strip()}')}", body]
+        lines += [f"echo {shlex.quote(f'{name} line {block.line}: {body.strip()}')}", body]
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
     page, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    (folder / "readme.sh").write_text(script(page.read_text(encoding="utf-8"), folder), encoding="utf-8")
+    languages = ("sh",) if sys.argv[3:] == ["--only", "sh"] else ("sh", "python")
+    (folder / f"{page.stem.lower()}.sh").write_text(script(page.read_text(encoding="utf-8"), folder, page.stem, languages), encoding="utf-8")
