@@ -29,7 +29,7 @@ from runs import make_spec
 
 pytestmark = pytest.mark.bench
 ROOT = Path(__file__).resolve().parents[2]
-RUNS, DEPTHS, REPEATS = 4320, (2, 4, 8, 16, 32, 64), 1
+RUNS, DEPTHS, REPEATS, PAIRS = 4320, (2, 4, 8, 16, 32, 64), 1, 9
 DEFAULT, EVERY, NOTHING = Log(Schedule((0, 1, 2, 5, 10, 20, 49)), Schedule(None)), Log(Schedule(None), Schedule(None)), Log(Schedule(()), Schedule(()))
 # Each level of activation, norm, residual and clip as often as in the grid, to the nearest that three cells a depth allow:
 # the norm is the dearest, so each depth has all three; the others rotate over the depths.
@@ -82,11 +82,11 @@ def worker(_: int) -> dict[str, list[float]]:
 def engine(_: int) -> dict[str, list[float]]:
     """gradyn alone, depth 16: logging on and off, tracked and plain; seconds a run."""
     found: dict[str, list[float]] = {}
-    for width, runs, steps in ((64, 15, 20), (256, 4, 5)):
+    for width, runs, steps in ((64, 15, 50), (256, 4, 20)):
         specs = [make_spec(depth=16, width=width, batch_size=128, steps=steps, activation=Relu(), seed=seed) for seed in range(runs)]
         plain = [replace(spec, backward="plain") for spec in specs]
         rows = {"every step": (specs, EVERY), "default steps": (specs, DEFAULT), "off": (specs, NOTHING), "plain backward, off": (plain, NOTHING)}
-        for _ in range(REPEATS + 1):
+        for _ in range(PAIRS + 1):
             for name, (given, log) in rows.items():
                 found.setdefault(f"width {width}: {name}", []).append(seconds(lambda given=given, log=log: execute(given, log)) / runs)
     return {name: values[1:] for name, values in found.items()}
@@ -146,6 +146,17 @@ def both(function: Callable[[int], dict[str, list[float]]]) -> dict[str, list[fl
     return {name: [value for part in parts for value in part[name]] for name in parts[0]}
 
 
+def over(values: list[float], base: list[float]) -> str:
+    """Median of what each costs over its neighbour in time, and the middle half in brackets."""
+    low, middle, high = statistics.quantiles([value / other - 1 for value, other in zip(values, base, strict=True)], n=4)
+    return f"{middle:+.1%} ({low:+.1%} to {high:+.1%})"
+
+
+def _tracking(name: str, parts: dict[str, list[float]]) -> str:
+    width, row = name.split(": ")
+    return over(parts[name], parts[f"{width}: plain backward, off"]) if row == "off" else ""
+
+
 def spread(values: list[float], factor: float = 1e3, digits: int = 1) -> str:
     """Median, and the range in brackets."""
     return f"{statistics.median(values) * factor:.{digits}f} ({min(values) * factor:.{digits}f}-{max(values) * factor:.{digits}f})"
@@ -195,14 +206,13 @@ def test_write_the_table():
         "|---|---|---|---|",
         *[f"| {name} | {each} | {total:,.0f} | {total / ours:.1f} |" for name, (each, total) in projected.items()],
         "",
-        "## The engine, depth 16, relu, 20 steps (5 at width 256), ms a run",
+        f"## The engine, depth 16, relu, 50 steps (20 at width 256), ms a run, {PAIRS} repeats",
         "",
-        "| row | ms | over logging off |",
-        "|---|---|---|",
-        *[
-            f"| {name} | {spread(values)} | {statistics.median(values) / statistics.median(parts[name.split(':')[0] + ': off']) - 1:+.0%} |"
-            for name, values in parts.items()
-        ],
+        "Median, and the middle half, of the ratios of neighbours in time.",
+        "",
+        "| row | ms | over logging off | tracking over the same without |",
+        "|---|---|---|---|",
+        *[f"| {name} | {spread(values)} | {over(values, parts[name.split(':')[0] + ': off'])} | {_tracking(name, parts)} |" for name, values in parts.items()],
         "",
         "## The rest",
         "",
