@@ -11,9 +11,9 @@ import pytest
 
 from gradyn.data import Gaussian
 from gradyn.optim import Cotangent
-from gradyn.report import Page, read
+from gradyn.report import Frames, Page, read
 from gradyn.report.by_layer import draw
-from gradyn.report.predicted import predicted, rate_error
+from gradyn.report.predicted import coverage, predicted, rate_error
 from gradyn.report.style import styled
 from gradyn.sweep import launch
 from gradyn.theory import predict
@@ -58,3 +58,20 @@ def test_a_figure_shows_theory_where_it_holds(loss: str, tmp_path: Path) -> None
     assert theory["quantity"].nunique() == (2 if loss == "cotangent" else 0)
     legend = [text.get_text() for text in drawn.figure.legends[0].get_texts()]
     assert any(text.startswith("theory (rate of") for text in legend) == (loss == "cotangent")
+
+
+def test_the_share_of_a_sweep_that_theory_predicts_is_counted_number_by_number(tmp_path: Path) -> None:
+    words = ["depth=3", "width=8", "batch_size=16", "steps=0", "data=gaussian", "data.labels=false", "loss=cotangent", "seed=0,1", f"results={tmp_path}"]
+    assert launch(plan([*words, "name=x", "activation=tanh,relu", "exec.workers=1"])) == 0
+    found = coverage(read(tmp_path / "x"))
+    # All of two settings, seeds aside; nothing is measured that isn't predicted: no step was made, so there is no update.
+    assert found is not None
+    assert (found.settings, found.share, found.reason) == (2, 1.0, "")
+    # Emulated float16 has no prediction at all. Of float32's numbers as many are there as of float16's.
+    assert launch(plan([*words, "name=x", "activation=tanh", "dtype=float16", "exec.workers=1"])) == 0
+    found = coverage(read(tmp_path / "x"))
+    assert found is not None
+    assert found.settings == 3
+    assert found.share == pytest.approx(2 / 3, abs=0.03)
+    assert found.reason == "dtype=float16 rounds what theory does not"
+    assert coverage(Frames("none", pd.DataFrame(), pd.DataFrame(), pd.DataFrame())) is None

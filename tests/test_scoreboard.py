@@ -33,6 +33,9 @@ def test_one_experiment_is_swept_drawn_and_judged_and_a_failed_claim_exits_with_
     assert board.loc["one stays within a decade", "verdict"] == "fails"
     text = (tmp_path / "board" / "scoreboard.md").read_text()
     assert "1 fails" in text
+    # Weights depend on the cotangent of a cross entropy: the backward columns have no prediction, and the board says so.
+    assert 0 < board["predicted_share"].iloc[0] < 1
+    assert f"| quick | 4 | {board['predicted_share'].iloc[0]:.0%} | the loss's cotangent depends on the weights" in text
     assert "Glorot & Bengio 2010" in text
 
 

@@ -20,7 +20,6 @@ from gradyn.report.frames import Frames, read
 from gradyn.report.measured import SCALES, Measure, measure_once, twin
 from gradyn.report.style import WIDTHS, Page
 
-
 # Carries out a sweep from the words behind `gradyn sweep`; returns its exit code.
 Sweep = Callable[[Sequence[str]], int]
 # Of a sweep that Ctrl-C stopped, as shells have it.

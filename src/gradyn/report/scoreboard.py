@@ -18,6 +18,7 @@ from gradyn.report.claims import FALSE_ALARMS, MOST_CLAIMS, POWER, Z_LIMIT
 from gradyn.report.experiment import Experiment, Sweep, at_scale, carry_out, claims_table, experiments, in_a_process
 from gradyn.report.frames import read
 from gradyn.report.measured import SCALES
+from gradyn.report.predicted import coverage
 from gradyn.report.write import figures
 from gradyn.store import provenance
 
@@ -117,7 +118,9 @@ def write_board(folder: Path, judged: pd.DataFrame, known: Sequence[str], scale:
 def _judged(experiment: Experiment, folder: Path) -> pd.DataFrame:
     try:
         frames = read(folder)
-        return claims_table(experiment, frames).assign(reason="", seconds=frames.seconds)
+        found = coverage(frames)
+        said = {"settings": found.settings, "predicted_share": found.share, "no_theory": found.reason} if found else {}
+        return claims_table(experiment, frames).assign(reason="", seconds=frames.seconds, **said)
     except (ConfigError, KeyError, ValueError) as error:
         # A folder that is not there, or lacks an axis: the experiment stays on the board, untested, with the reason.
         reason = " ".join(str(error).split())
@@ -156,8 +159,31 @@ def _markdown(table: pd.DataFrame, scale: str) -> str:
             _seconds(row.get("seconds")),
             row["source"],
         ]
-        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+        lines.append(_row(cells))
+    return "\n".join([*lines, *_predictions(table)]) + "\n"
+
+
+def _row(cells: Sequence[object]) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _predictions(table: pd.DataFrame) -> list[str]:
+    """For how much of each sweep `gradyn.theory.predict` has a prediction, whether a claim is about it or not."""
+    if "predicted_share" not in table or not table["predicted_share"].notna().any():
+        return []
+    swept = table[table["predicted_share"].notna()].drop_duplicates("experiment")
+    cells = ([row["experiment"], f"{row['settings']:.0f}", f"{row['predicted_share']:.0%}", row["no_theory"]] for row in swept.to_dict("records"))
+    return [
+        "",
+        "## What theory predicts",
+        "",
+        "Of the numbers that a sweep has at initialization (settings x columns x layers, seeds aside), the share with a prediction by",
+        "`gradyn.theory.predict`, and the most frequent reason where there is none. A claim without a prediction is not tested, never passed.",
+        "",
+        "| experiment | settings | predicted | where not |",
+        "|---|---|---|---|",
+        *map(_row, cells),
+    ]
 
 
 def _origins(table: pd.DataFrame) -> list[str]:
