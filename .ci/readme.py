@@ -1,7 +1,8 @@
 """A page's commands as one bash script: `python .ci/readme.py README.md FOLDER` writes FOLDER/readme.sh and what it needs.
 
 Every fenced `sh` block is taken as written, all in one shell and in the order of the page; every `python` block becomes a file that
-`python` runs (with `--only sh` they are left out: of a page whose blocks are one program, which the suite runs). A comment in front of a block speaks to this script, on the line before the fence:
+`python` runs (with `--only sh` they are left out: of a page whose blocks are one program, which the suite runs). A comment in front
+of a block speaks to this script, on the line before the fence:
 
     <!-- ci: skip, <reason> -->        the block is left out, and the log says why
     <!-- ci: instead, <command> -->    the command is run in its place (the same thing at a smaller scale)
