@@ -11,7 +11,7 @@ import math
 import sys
 
 from gradyn.core import Source
-from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, Rival, claims_curve, growth, growth_claim, main, overlay, runs_with
+from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, Rival, claims_curve, growth, main, overlay, wide_claim
 from gradyn.theory import batch_norm_rate
 
 SOURCE = Source("Yang et al.", 2019, "A Mean Field Theory of Batch Normalization", arxiv="1902.08129", where="theorems 8 and 9")
@@ -28,7 +28,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
         over_batch.append(claims_curve(activation, batches, found, theory=theory, theory_x=places, value=("activation", activation)))
     over_batch.append(Curve("", places, rival=[LIMIT] * len(places)))
     for batch in BATCHES["relu"]:
-        layers, log10_delta = frames.stacked(runs_with(frames, activation="relu", batch_size=batch), "log10_delta_rms")
+        layers, log10_delta = frames.stacked(frames.where(activation="relu", batch_size=batch), "log10_delta_rms")
         middle = len(layers) // 2
         line = -math.log10(batch_norm_rate("relu", batch)) * (layers - layers[middle])
         by_layer.append(Curve(f"B = {batch}", layers[::3], 2 * (log10_delta[:, ::3] - log10_delta[:, [middle]]).mean(0), theory=line, theory_x=layers))
@@ -46,10 +46,10 @@ def claims(frames: Frames) -> list[Claim]:
     """Theorem 8 at every batch size, against the limit of large batches."""
     found, rival = [], Rival("B → ∞: π / (π − 1)", LIMIT)
     for activation, batch in [(activation, batch) for activation, batches in BATCHES.items() for batch in batches]:
-        runs = runs_with(frames, activation=activation, batch_size=batch)
+        runs = frames.where(activation=activation, batch_size=batch)
         rates = {int(width): growth(frames, some, skip=6) for width, some in runs.groupby("width")}
         text, predicted = f"{activation}, B = {batch}: factor of |delta|^2 a layer", batch_norm_rate(activation, batch)
-        found.append(growth_claim(text, rates, predicted, rival=rival if activation == "relu" else None))
+        found.append(wide_claim(text, rates, predicted, rival=rival if activation == "relu" else None))
     off = abs(batch_norm_rate("relu", 10**5) - LIMIT) * 10**5
     return [*found, Claim("B times ReLU's distance from π / (π − 1) at B = 1e5", off, 2.0, math.nan, "theory against theory", "below")]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, delta_panel, factor_claim, hidden_maps, layer_curve, main, nets, overlay
+from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, delta_panel, factor_claim, hidden_maps, layer_curve, main, overlay
 
 SOURCE = Source("Schoenholz et al.", 2017, "Deep information propagation", arxiv="1611.01232")
 BOUNDED = ("sigmoid", "tanh", "hard_tanh", "softsign", "erf", "sin")
@@ -24,12 +24,12 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     for words, half in halves.items():
         q = [
             layer_curve(
-                frames, nets(frames, activation=n), n, "preact_std", hidden_maps(nets(frames, activation=n))[0], is_squared=True, value=("activation", n)
+                frames, frames.where(activation=n), n, "preact_std", hidden_maps(frames.where(activation=n))[0], is_squared=True, value=("activation", n)
             )
             for n in half
         ]
         panels += [Panel(f"length, {words}", "layer l", "$q_l$", q, yscale="log", limits=(0.01, 100))]
-        panels += [delta_panel(frames, {n: nets(frames, activation=n) for n in half}, f"gradient, {words}", axis="activation")]
+        panels += [delta_panel(frames, {n: frames.where(activation=n) for n in half}, f"gradient, {words}", axis="activation")]
     title = "One recursion has lengths and gradients of every activation from any start."
     text = f"Lengths are carried to infinite width. Source: {SOURCE}."
     setting = frames.setting(frames.runs, ("activation",))
@@ -41,7 +41,7 @@ def claims(frames: Frames) -> list[Claim]:
     found = []
     for name in frames.values("activation"):
         for text, column in (("of |δ|² backwards", "log10_delta_rms"), ("of |x|² forwards", "log10_act_rms")):
-            found.append(factor_claim(frames, nets(frames, activation=name), f"{name}: factor per layer {text}", column=column))
+            found.append(factor_claim(frames, frames.where(activation=name), f"{name}: factor per layer {text}", column=column))
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Rival, draw_defaults, factor_claim, main, nets
+from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Rival, draw_defaults, factor_claim, main
 
 SOURCE = Source("Schoenholz et al.", 2017, "Deep information propagation", arxiv="1611.01232")
 GAIN = 5 / 3
@@ -25,10 +25,10 @@ GROUPS = {
 
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """Decades per layer as bars, by initialization and activation."""
-    plain = {init: {name: nets(frames, init=init, activation=name) for name in ACTIVATIONS} for init in GROUPS}
-    plain["xavier_uniform"]["tanh"] = nets(frames, init="xavier_uniform", activation="tanh", init__gain=1.0)
+    plain = {init: {name: frames.where(init=init, activation=name) for name in ACTIVATIONS} for init in GROUPS}
+    plain["xavier_uniform"]["tanh"] = frames.where(init="xavier_uniform", activation="tanh", init__gain=1.0)
     groups = {GROUPS[init]: found for init, found in plain.items()}
-    groups["torch's calculate_gain('tanh') = 5/3: $\\sigma_w^2$ = 25/9"] = {"tanh": nets(frames, init__gain=GAIN)}
+    groups["torch's calculate_gain('tanh') = 5/3: $\\sigma_w^2$ = 25/9"] = {"tanh": frames.where(init__gain=GAIN)}
     title = "By default gradients vanish: PyTorch's nn.Linear with ReLU loses 19 decades in 50 layers, and no default suits every activation."
     setting = "plain nets of square layers at initialization, depth 12, inputs of mean square 1, random cotangents."
     return [draw_defaults(frames, page, "framework_defaults", title, setting, f"Source: {SOURCE}.", groups)]
@@ -38,11 +38,11 @@ def claims(frames: Frames) -> list[Claim]:
     """Every bar against the recursion and against a factor of 1, which initializations are made for."""
     found, rival = [], Rival("a layer that keeps gradients: 1", 1.0)
     for init, name in [(init, name) for init in GROUPS for name in ACTIVATIONS]:
-        runs = nets(frames, init=init, activation=name)
+        runs = frames.where(init=init, activation=name)
         runs = runs[runs["init.gain"].fillna(1.0) == 1.0]
         is_kept = (init, name) == ("he_uniform", "relu")
         found.append(factor_claim(frames, runs, f"{name}, {init}: factor of |δ|² per layer", rival=None if is_kept else rival))
-    return [*found, factor_claim(frames, nets(frames, init__gain=GAIN), "tanh with torch's gain of 5/3 explodes: factor of |δ|² per layer", rival=rival)]
+    return [*found, factor_claim(frames, frames.where(init__gain=GAIN), "tanh with torch's gain of 5/3 explodes: factor of |δ|² per layer", rival=rival)]
 
 
 EXPERIMENT = Experiment("framework_defaults", SOURCE, figure, claims)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, Rival, delta_panel, factor_claim, layer_curve, main, mean_field, nets, overlay
+from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, Rival, delta_panel, factor_claim, layer_curve, main, mean_field, overlay
 
 SOURCE = Source("Glorot & Bengio", 2010, "Understanding the difficulty of training deep feedforward neural networks", venue="AISTATS", where="section 4.2")
 # Gain of Xavier's uniform initialization -> name, n Var W.
@@ -20,7 +20,7 @@ KINDS = {"log10_act_rms": "of |x|² forwards", "log10_delta_rms": "of |δ|² bac
 
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """Deviation of the activations and delta through the layers, for tanh and for linear nets."""
-    settings = {f"{name}, {words}": nets(frames, activation=name, init__gain=gain) for name in ("linear", "tanh") for gain, (words, _) in INITS.items()}
+    settings = {f"{name}, {words}": frames.where(activation=name, init__gain=gain) for name in ("linear", "tanh") for gain, (words, _) in INITS.items()}
     settings = {label: runs for label, runs in settings.items() if not runs.empty}
     deviation = []
     for label, runs in settings.items():
@@ -41,7 +41,7 @@ def claims(frames: Frames) -> list[Claim]:
                 # W_1 and the hidden matrices have one shape: gradients are compared between all of them.
                 linear = 1.0 if "grad" in column else scale
                 rival = None if name == "linear" else Rival("linear: n Var W, gradients alike", linear)
-                runs = nets(frames, activation=name, init__gain=gain)
+                runs = frames.where(activation=name, init__gain=gain)
                 found.append(factor_claim(frames, runs, f"{name}, {words} init: factor per layer {text}", column=column, rival=rival))
     return found
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 import gradyn
 from gradyn.core import Source
-from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, Rival, delta_panel, factor_claim, main, nets, overlay, seed_claim
+from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, Rival, delta_panel, factor_claim, main, overlay, seed_claim
 from gradyn.sweep import Log, Schedule, execute
 
 SOURCE = Source("He et al.", 2015, "Delving deep into rectifiers", arxiv="1502.01852", where="section 2.2")
@@ -32,7 +32,7 @@ def measure(settings: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
 
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """delta through the layers, and the accuracy after training over depth."""
-    at_start = {init: nets(frames, init=init) for init in RIVALS}
+    at_start = {init: frames.where(init=init) for init in RIVALS}
     curves = []
     for init in ("xavier_normal", "he_normal"):
         part = frames.tables["trained"].query("init == @init")
@@ -47,7 +47,7 @@ def claims(frames: Frames) -> list[Claim]:
     """Factors forwards and backwards of three initializations; the deepest nets train with He's and stall with Xavier's."""
     found = []
     for init, rival in RIVALS.items():
-        runs = nets(frames, init=init)
+        runs = frames.where(init=init)
         for text, column in (("forwards, of |x|²", "log10_act_rms"), ("backwards, of |δ|²", "log10_delta_rms")):
             found.append(factor_claim(frames, runs, f"ReLU, {init}: factor per layer {text}", column=column, rival=rival))
     trained = frames.tables["trained"]

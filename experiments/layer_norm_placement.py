@@ -12,7 +12,7 @@ import sys
 from itertools import product
 
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, Rival, claims_curve, growth, growth_claim, main, overlay, runs_with, stream_growth
+from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, Rival, claims_curve, growth, main, overlay, stream_growth, wide_claim
 from gradyn.theory import moment
 
 SOURCE = Source("Xiong et al.", 2020, "On Layer Normalization in the Transformer Architecture", arxiv="2002.04745")
@@ -47,15 +47,15 @@ def claims(frames: Frames) -> list[Claim]:
         q = 1.0 if placement == "pre" else SIGMA_W2
         square, mean, slope = moment(activation, q, value=2).value, moment(activation, q, value=1).value, moment(activation, q, derivative=2).value
         chi = {"pre": slope / square, "post": q * slope / (square - mean**2 * (norm == "layer"))}[placement]
-        runs = runs_with(frames, activation=activation, norm=norm, norm__placement=placement, residual="plain", depth=12)
+        runs = frames.where(activation=activation, norm=norm, norm__placement=placement, residual="plain", depth=12)
         rates = {int(width): growth(frames, some, skip=1, last_skip=0) for width, some in runs.groupby("width")}
-        found.append(growth_claim(f"{activation}, {norm} norm {place} phi: factor of |delta|^2 a layer", rates, float(chi)))
+        found.append(wide_claim(f"{activation}, {norm} norm {place} phi: factor of |delta|^2 a layer", rates, float(chi)))
     for norm, blocks in product(NORMS, BLOCKS):
-        runs = runs_with(frames, norm=norm, norm__placement="branch", depth=2 * blocks + 2)
+        runs = frames.where(norm=norm, norm__placement="branch", depth=2 * blocks + 2)
         # 2: without E phi'^2 = 1/2 of layer 1, which is no part of the stream.
         values = {int(width): 2 * stream_growth(frames, some) for width, some in runs.groupby("width")}
         predicted, rival = 1 + 2 * blocks / (1.0 if norm == "rms" else 1 - 1 / math.pi), Rival("L + 1", blocks + 1)
-        found.append(growth_claim(f"{norm} norm on the branch, {blocks} blocks: growth q_L / q_0", values, predicted, rival=rival))
+        found.append(wide_claim(f"{norm} norm on the branch, {blocks} blocks: growth q_L / q_0", values, predicted, rival=rival))
     return found
 
 

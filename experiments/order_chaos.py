@@ -25,7 +25,7 @@ from gradyn.report import (
     layer_values,
     main,
     overlay,
-    value_claim,
+    wide_claim,
 )
 from gradyn.theory import critical_sigma_w
 
@@ -50,8 +50,8 @@ def claims(frames: Frames) -> list[Claim]:
         name = f"tanh, σ_w = {scale:g}, σ_b = 0.3"
         q, c = hidden_maps(runs)
         found += [
-            value_claim(f"{name}: q of the last hidden layer", layer_values(frames, runs, "preact_std", len(q), is_squared=True), q[-1]),
-            value_claim(f"{name}: c of the last hidden layer", layer_values(frames, runs, "pair_correlation", len(c)), c[-1], rival=Rival("c_0", 0.6)),
+            wide_claim(f"{name}: q of the last hidden layer", layer_values(frames, runs, "preact_std", len(q), is_squared=True), q[-1]),
+            wide_claim(f"{name}: c of the last hidden layer", layer_values(frames, runs, "pair_correlation", len(c)), c[-1], rival=Rival("c_0", 0.6)),
             factor_claim(frames, runs, f"{name}: factor of |δ|² per layer", rival=Rival("σ_w², tanh as if linear", scale**2)),
         ]
     quoted = round(critical_sigma_w("tanh", 0.05**0.5) ** 2, 2)

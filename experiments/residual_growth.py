@@ -13,7 +13,7 @@ import sys
 import numpy as np
 
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, Rival, claims_curve, growth_claim, main, overlay, runs_with, stream_growth
+from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, Rival, claims_curve, main, overlay, stream_growth, wide_claim
 from gradyn.theory import batch_norm_moments, batch_norm_residual_growth, moment, residual_growth
 
 SOURCE = Source("Yang & Schoenholz", 2017, "Mean Field Residual Networks: On the Edge of Chaos", arxiv="1712.08969")
@@ -38,18 +38,18 @@ def claims(frames: Frames) -> list[Claim]:
     """ln of |g_0|^2 / |g_L|^2 along the skip, less what layer 1, which has none, does to it."""
     tanh, product = residual_growth("tanh", TANH[0], 200, sigma_w=1.0)[-1], np.log(batch_norm_residual_growth("relu", 30, 64)[-1])
     settings = {
-        "tanh, 200 blocks": (runs_with(frames, activation="tanh"), TANH[1], tanh, Rival("200 ln 2", 200 * math.log(2))),
-        "relu, 16 blocks": (runs_with(frames, activation="relu", residual="identity", norm="none"), 0.5, 16 * math.log(2), Rival("L + 1", math.log(17))),
-        "BN": (runs_with(frames, norm="batch"), BATCH_NORM.pulled * BATCH_NORM.inverse_variance / 2, product, Rival("2 L + 1", math.log(61))),
+        "tanh, 200 blocks": (frames.where(activation="tanh"), TANH[1], tanh, Rival("200 ln 2", 200 * math.log(2))),
+        "relu, 16 blocks": (frames.where(activation="relu", residual="identity", norm="none"), 0.5, 16 * math.log(2), Rival("L + 1", math.log(17))),
+        "BN": (frames.where(norm="batch"), BATCH_NORM.pulled * BATCH_NORM.inverse_variance / 2, product, Rival("2 L + 1", math.log(61))),
     }
     for count in SCALED:
-        runs = runs_with(frames, residual="scaled", depth=2 * count + 2, residual__branch="full")
+        runs = frames.where(residual="scaled", depth=2 * count + 2, residual__branch="full")
         settings[f"branches over sqrt({count})"] = (runs, 0.5, count * math.log1p(1 / count), None)
     found = []
     for text, (runs, first, predicted, rival) in settings.items():
         values = {int(width): np.log(stream_growth(frames, some) / first) for width, some in runs.groupby("width")}
-        found.append(growth_claim(f"ln growth, {text}", values, float(predicted), rival=rival))
-    off = float((stream_growth(frames, runs_with(frames, residual="rezero", depth=102)) - 1).abs().max())
+        found.append(wide_claim(f"ln growth, {text}", values, float(predicted), rival=rival))
+    off = float((stream_growth(frames, frames.where(residual="rezero", depth=102)) - 1).abs().max())
     found.append(Claim("branch times 0, 100 blocks: |growth - 1|", off, 64 * float(np.finfo(float).eps), math.nan, "roundings of logarithms", "below"))
     far, coefficient = residual_growth("tanh", 1.0, 1500, sigma_w=1.0), 4 / 3 * math.sqrt(2 / math.pi)
     slope = float(far[-1] - far[299]) / (math.sqrt(1500) - math.sqrt(300)) / coefficient - 1

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from gradyn.core import Source
-from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, Rival, growth, growth_claim, main, overlay, runs_with, wide_profile
+from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, Rival, growth, main, overlay, wide_claim, wide_profile
 from gradyn.theory import as_function, chi_1, lengths, moment, selu_constants, selu_slopes
 
 SOURCE = Source("Klambauer et al.", 2017, "Self-Normalizing Neural Networks", arxiv="1706.02515")
@@ -30,7 +30,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
         layers, log10_act = frames.stacked(runs, "log10_act_rms")
         q, theory = 10.0 ** (2 * log10_act[:, :-1]), moment("selu", lengths("selu", start, len(layers) - 1, sigma_w=1.0, sigma_b=0.0), value=2).value
         forward.append(Curve(f"from {start:g}", layers[:-1:2], q.mean(0)[::2], q.std(0)[::2] / len(q) ** 0.5, theory=theory, theory_x=layers[:-1]))
-    at, log10_square, error = wide_profile(frames, runs_with(frames, data__length=1.0, depth=frames.runs["depth"].max()))
+    at, log10_square, error = wide_profile(frames, frames.where(data__length=1.0, depth=frames.runs["depth"].max()))
     backward = Curve("SELU", at[::2], log10_square[::2], error[::2], theory=math.log10(CHI) * (at[-1] - at), theory_x=at, rival=0.0 * at)
     panels = [
         Panel("The fixed point attracts", "layer l, from the input", "mean square of $x_l$", forward),
@@ -52,11 +52,11 @@ def claims(frames: Frames) -> list[Claim]:
         "d variance' / d variance less 0.782648, as printed": (by_square - 0.782648, 1e-6),
     }
     found = [Claim(f"|{text}|", abs(off), limit, math.nan, "roundings", "below") for text, (off, limit) in exact.items()]
-    at = runs_with(frames, data__length=1.0, depth=42).groupby("width")
+    at = frames.where(data__length=1.0, depth=42).groupby("width")
     rates = {int(width): growth(frames, runs, skip=0) for width, runs in at}
-    found.append(growth_claim("factor of |delta|^2 a layer, E selu'^2", rates, CHI, rival=Rival("kept: 1", 1.0)))
+    found.append(wide_claim("factor of |delta|^2 a layer, E selu'^2", rates, CHI, rival=Rival("kept: 1", 1.0)))
     squares = {int(width): pd.Series(10.0 ** (2 * frames.stacked(runs, "log10_act_rms")[1][:, 39])) for width, runs in at}
-    return [*found, growth_claim("mean square of x_40", squares, 1.0)]
+    return [*found, wide_claim("mean square of x_40", squares, 1.0)]
 
 
 EXPERIMENT = Experiment("selu_fixed_point", SOURCE, figure, claims)

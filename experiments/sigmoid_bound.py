@@ -16,7 +16,7 @@ import pandas as pd
 
 from gradyn.autodiff import Value
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, Rival, delta_panel, factor_claim, factor_curve, main, nets, overlay
+from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Panel, Rival, delta_panel, factor_claim, factor_curve, main, overlay
 
 SOURCE = Source("Bengio, Simard & Frasconi", 1994, "Learning long-term dependencies with gradient descent is difficult", venue="IEEE Trans. Neural Networks 5")
 
@@ -32,7 +32,7 @@ def measure(settings: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
 
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """delta through the layers, and the factor per layer over the scale of the weights."""
-    by_scale = {scale: nets(frames, init__sigma_w=scale) for scale in frames.values("init.sigma_w")}
+    by_scale = {scale: frames.where(init__sigma_w=scale) for scale in frames.values("init.sigma_w")}
     over = factor_curve(frames, by_scale, vary="sigma_w", rival=np.geomspace(min(by_scale), max(by_scale), 60) ** 2 / 16)
     axes = ("per layer", "scale of the weights $\\sigma_w$", "factor of $|\\delta|^2$ per layer")
     panels = [
@@ -48,7 +48,7 @@ def claims(frames: Frames) -> list[Claim]:
     chain, scales = frames.tables["chain"].iloc[0], frames.values("init.sigma_w")
     rows = frames.at_start(frames.runs, ("log10_gain_weight", "log10_gain_derivative", "weight_spectral"))
     share = 10 ** (rows["log10_gain_weight"] + rows["log10_gain_derivative"]) / (0.25 * rows["weight_spectral"])
-    factors = [(scale, nets(frames, init__sigma_w=scale), Rival("σ_w²/16, every slope at 1/4", scale**2 / 16)) for scale in scales]
+    factors = [(scale, frames.where(init__sigma_w=scale), Rival("σ_w²/16, every slope at 1/4", scale**2 / 16)) for scale in scales]
     return [
         Claim("the slope of a chain of centred scalar sigmoids is 0.25^length", chain["slope"], chain["bound"], 0.0, "exact: powers of two"),
         Claim("no step exceeds ¼‖W_l‖₂; the largest share of it", float(share.max()), 1.0, 0.0, "a bound, no estimate", "below"),

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import gradyn
-from gradyn.report import Frames, factor_claim, layer_values, log_factors, mean_field, nets, predicted_factor
+from gradyn.report import Frames, factor_claim, layer_values, log_factors, mean_field, predicted_factor
 from gradyn.theory import chi_1, lengths, moment
 from made_frames import make_frames, rate
 
@@ -64,10 +64,10 @@ def test_a_setting_of_the_initializer_may_be_another() -> None:
 def test_nets_are_chosen_by_name_and_by_number() -> None:
     runs = _runs("init=gaussian", "init.sigma_w=1.4142135623731,2", "activation=tanh,relu", "seed=0,1")
     frames = Frames("made", runs, pd.DataFrame(), pd.DataFrame())
-    assert len(nets(frames, activation="tanh", init__sigma_w=2**0.5)) == 2
-    assert nets(frames, init__sigma_w=1.5).empty
+    assert len(frames.where(activation="tanh", init__sigma_w=2**0.5)) == 2
+    assert frames.where(init__sigma_w=1.5).empty
 
 
 def test_a_claim_without_runs_is_not_tested() -> None:
     frames = make_frames(ONE_NET)
-    assert factor_claim(frames, nets(frames, activation="gelu"), "no net").verdict == "not tested"
+    assert factor_claim(frames, frames.where(activation="gelu"), "no net").verdict == "not tested"

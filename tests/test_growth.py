@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from gradyn.report import Frames, claims_curve, growth, growth_claim, runs_with, stream_growth, wide_profile
+from gradyn.report import Frames, claims_curve, growth, stream_growth, wide_claim, wide_profile
 
 
 def _frames(log10_delta_SL: np.ndarray, gain: float = 0.0) -> Frames:
@@ -47,20 +47,20 @@ def test_stream_growth_starts_above_the_readout() -> None:
 
 def test_runs_with_takes_dotted_axes_and_returns_none_where_there_are_none() -> None:
     frames = _frames(np.zeros((2, 4)))
-    assert len(runs_with(frames, norm__placement="pre", depth=4)) == 2
-    assert runs_with(frames, norm__placement="post").empty
-    assert runs_with(frames, no_such_axis=1).empty
+    assert len(frames.where(norm__placement="pre", depth=4)) == 2
+    assert frames.where(norm__placement="post").empty
+    assert frames.where(no_such_axis=1).empty
 
 
 def test_a_growth_claim_carries_two_widths_to_infinite_width() -> None:
     # Exactly 2 + 8 / N in the mean.
     values = {8: pd.Series([2.5, 3.5]), 16: pd.Series([2.4, 2.6])}
-    claim = growth_claim("growth", values, 2.0)
+    claim = wide_claim("growth", values, 2.0)
     assert abs(claim.measured - 2.0) < 1e-14
     # Weights -1 and 2; variances of the means 0.25 and 0.01.
     assert abs(claim.standard_error - math.sqrt(0.04 + 0.25)) < 1e-14
     assert "widths 8 and 16" in claim.derivation
-    missing = growth_claim("growth", {8: pd.Series(dtype=float)}, 2.0)
+    missing = wide_claim("growth", {8: pd.Series(dtype=float)}, 2.0)
     assert missing.verdict == "not tested"
     curve = claims_curve("c", [1.0], [claim])
     assert (curve.measured, curve.theory) == ([claim.measured], [2.0])

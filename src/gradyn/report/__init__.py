@@ -15,7 +15,7 @@ from gradyn.report.autodiff_inside import draw_inside
 from gradyn.report.autodiff_jacobians import crossover, draw_jacobians
 from gradyn.report.autodiff_numeric import draw_numeric
 from gradyn.report.autodiff_one_curve import draw_one_curve
-from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, rate_claim, seed_claim, wide_limit
+from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.defaults_figure import draw_defaults
 from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments, main
@@ -28,9 +28,7 @@ from gradyn.report.factors import (
     layer_values,
     log_factors,
     mean_field,
-    nets,
     predicted_factor,
-    value_claim,
 )
 from gradyn.report.figure import Drawn
 from gradyn.report.float_limits import draw as draw_float_limits
@@ -40,7 +38,7 @@ from gradyn.report.gate_model import sample_gates
 from gradyn.report.gradient_scales import gradient_scales
 from gradyn.report.graph_figure import graph_figure
 from gradyn.report.graph_tables import graph_from, graph_tables
-from gradyn.report.growth import claims_curve, growth, growth_claim, runs_with, stream_growth, wide_profile
+from gradyn.report.growth import claims_curve, growth, stream_growth, wide_profile
 from gradyn.report.jacobian_products import jacobian_products
 from gradyn.report.line_gradients import line_gradients
 from gradyn.report.measured import Twin, kept, measure_once, twin
@@ -51,7 +49,7 @@ from gradyn.report.scoreboard import board_folder, chosen, reproduce
 from gradyn.report.sentences import sentences
 from gradyn.report.style import Page
 from gradyn.report.trainable import TRAINED, best_rates
-from gradyn.report.wide import by_layer_and_run, by_width, wide_claim, wide_curve
+from gradyn.report.wide import by_layer_and_run, by_width, rate_claim, wide_claim, wide_curve, wide_limit
 from gradyn.report.write import FIGURES, STANDARD, draw, drawn, figures
 
 __all__ = [
@@ -106,7 +104,6 @@ __all__ = [
     "graph_from",
     "graph_tables",
     "growth",
-    "growth_claim",
     "hidden_maps",
     "initial_layers",
     "interval",
@@ -120,7 +117,6 @@ __all__ = [
     "main",
     "mean_field",
     "measure_once",
-    "nets",
     "overlay",
     "path_shares",
     "predicted_factor",
@@ -130,14 +126,12 @@ __all__ = [
     "read",
     "read_as_zero",
     "reproduce",
-    "runs_with",
     "sample_gates",
     "seed_claim",
     "sentences",
     "state",
     "stream_growth",
     "twin",
-    "value_claim",
     "verdict",
     "wide_claim",
     "wide_curve",

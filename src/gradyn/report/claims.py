@@ -10,7 +10,6 @@ most one run of a thousand. What that costs is said beside it: the relative erro
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -124,43 +123,6 @@ def seed_claim(text: str, values: pd.Series, predicted: float, side: str = "equa
     found = interval(values.to_numpy(dtype=float))
     error = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else float("nan")
     return Claim(text, found.mean, predicted, error, f"scatter of {found.count} seeds over the root of their number", side, rival, max(found.count - 1, 1))
-
-
-def wide_limit(values: Mapping[int, pd.Series]) -> tuple[float, float, float]:
-    """Means over seeds at one or two widths N, carried to 1 / N = 0 along a straight line.
-
-    mean_inf = (N_2 mean_2 - N_1 mean_1) / (N_2 - N_1): corrections of order 1 / N cancel, those of order 1 / N^2 stay.
-
-    Args:
-        values: width -> one number a seed, independent between widths.
-
-    Returns:
-        The limit, its standard error from the scatter of the seeds, and the degrees of freedom of that error (Welch, Satterthwaite).
-
-    Raises:
-        ValueError: neither one width nor two.
-    """
-    widths = sorted(values)
-    if len(widths) not in (1, 2):
-        raise ValueError(f"wide_limit must have one width or two; got {widths}.")
-    weights = {widths[0]: 1.0} if len(widths) == 1 else {widths[0]: -widths[0] / (widths[1] - widths[0]), widths[1]: widths[1] / (widths[1] - widths[0])}
-    means = {width: float(values[width].mean()) for width in widths}
-    parts = {width: weights[width] ** 2 * float(values[width].var(ddof=1)) / len(values[width]) for width in widths}
-    variance = sum(parts.values())
-    degrees = variance**2 / sum(part**2 / (len(values[width]) - 1) for width, part in parts.items()) if variance > 0 else math.nan
-    return sum(weights[width] * means[width] for width in widths), math.sqrt(variance), degrees
-
-
-def rate_claim(text: str, log_rates: Mapping[int, pd.Series], predicted: float, *, rival: Rival | None = None) -> Claim:
-    """A claim about a factor per layer (chi, not its logarithm), from the natural logarithms of each seed's factor at one or two widths.
-
-    The factor is exp of `wide_limit`: the logarithm's mean has errors that are nearly normal, and its bias falls as 1 / width.
-    """
-    value, error, degrees = wide_limit(log_rates)
-    widths = sorted(log_rates)
-    to = f", carried from widths {widths[0]} and {widths[1]} to infinite width" if len(widths) == 2 else f" at width {widths[0]}"
-    derivation = f"scatter of {min(len(values) for values in log_rates.values())} seeds over the root of their number{to}"
-    return Claim(text, math.exp(value), predicted, math.exp(value) * error, derivation, rival=rival, degrees=degrees)
 
 
 def _as_normal(ratio: float, degrees: float) -> float:

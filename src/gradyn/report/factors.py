@@ -1,6 +1,6 @@
 """Factors per layer of squared norms in plain nets at initialization: one number a seed, and what the recursion says of it.
 
-    runs = nets(frames, activation="tanh", steps=0)
+    runs = frames.where(activation="tanh", steps=0)
     log_factors(frames, runs)                    width -> ln of each seed's factor of |delta|^2 per layer
     predicted_factor(mean_field(runs))           the same for infinite width, from the runs' own start, not from q*
     factor_claim(frames, runs, "tanh: ...")      both, judged
@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from gradyn.report.claims import Claim, Rival, rate_claim, wide_limit
+from gradyn.report.claims import Claim, Rival
 from gradyn.report.frames import Frames
 from gradyn.report.overlay import Curve, Panel
+from gradyn.report.wide import rate_claim, wide_limit
 from gradyn.sweep import RunSpec
 from gradyn.theory import LayerMoments, correlations, lengths, net_moments
 
@@ -31,15 +32,6 @@ Array = NDArray[np.float64]
 LN_SQUARE = 2 * math.log(10)
 # Stands for infinite width, where an initializer's variance is asked for with its fans.
 _WIDE = 10**12
-
-
-def nets(frames: Frames, **fixed: Any) -> pd.DataFrame:
-    """The runs with the given settings, numbers to nine digits; none where the folder lacks them. `init__sigma_w=2` is init.sigma_w."""
-    runs = frames.runs
-    for key, value in fixed.items():
-        axis = runs[key.replace("__", ".")]
-        runs = runs[np.isclose(axis.astype(float), value, rtol=1e-9, atol=0)] if isinstance(value, (int, float)) else runs[axis == value]
-    return runs
 
 
 def log_factors(frames: Frames, runs: pd.DataFrame, column: str = "log10_delta_rms", *, first: int = 1, last: int | None = None) -> dict[int, pd.Series]:
@@ -74,14 +66,6 @@ def layer_values(frames: Frames, runs: pd.DataFrame, column: str, layer: int, *,
         numbers = pd.Series(values[:, list(at).index(layer)])
         found[int(width)] = numbers**2 if is_squared else numbers
     return found
-
-
-def value_claim(text: str, values: Mapping[int, pd.Series], predicted: float, *, rival: Rival | None = None) -> Claim:
-    """A claim about a number that each seed has at one or two widths, carried to infinite width; not tested without any."""
-    if not values:
-        return Claim(text, math.nan, predicted, math.nan, "no run", rival=rival)
-    value, error, degrees = wide_limit(values)
-    return Claim(text, value, predicted, error, f"scatter of seeds, carried to infinite width from {sorted(values)}", rival=rival, degrees=degrees)
 
 
 def layer_curve(frames: Frames, runs: pd.DataFrame, label: str, column: str, theory: ArrayLike, *, is_squared: bool = False, **more: Any) -> Curve:

@@ -83,6 +83,14 @@ class Frames:
         """The values of an axis that the folder has, in the order of every figure."""
         return ordered(axis, self.runs[axis].dropna().unique().tolist()) if axis in self.runs else []
 
+    def where(self, **settings: Any) -> pd.DataFrame:
+        """The runs with the given settings (`init__sigma_w=2` is init.sigma_w); none where the folder lacks one. See `equals`."""
+        runs = self.runs
+        for name, value in settings.items():
+            axis = name.replace("__", ".")
+            runs = runs[equals(runs[axis], value)] if axis in runs else runs.iloc[:0]
+        return runs
+
     def need(self, *axes: str) -> None:
         """Raise unless the folder has the axes, with one line that says so.
 
@@ -164,6 +172,13 @@ class Frames:
         table = rows.pivot(index="run_id", columns="layer", values=column)
         table = table.reindex(runs.sort_values("seed")["run_id"])
         return table.columns.to_numpy(), table.to_numpy(dtype=float)
+
+
+def equals(values: pd.Series, value: Any) -> pd.Series:
+    """Where a column has a value: numbers to nine digits, as a root that was typed has them, all else exactly."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return values == value
+    return pd.Series(np.isclose(values.astype(float), value, rtol=1e-9, atol=0), index=values.index)
 
 
 # The standard columns that figures are made from; those of probes come on top. What no figure shows is not read.

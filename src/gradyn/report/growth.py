@@ -10,16 +10,16 @@ log-normal. So steps are averaged as ratios, and each seed gives one number.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gradyn.report.claims import Claim, Rival, wide_limit
+from gradyn.report.claims import Claim
 from gradyn.report.frames import Frames
 from gradyn.report.overlay import Curve
+from gradyn.report.wide import wide_limit
 
 
 def growth(frames: Frames, runs: pd.DataFrame, skip: int = 3, last_skip: int | None = None) -> pd.Series:
@@ -63,24 +63,6 @@ def stream_growth(frames: Frames, runs: pd.DataFrame) -> pd.Series:
 
 def _seeds(runs: pd.DataFrame) -> pd.Index:
     return pd.Index(runs.sort_values("seed")["seed"], name="seed")
-
-
-def runs_with(frames: Frames, **axes: object) -> pd.DataFrame:
-    """The runs whose axes have the given values (a dot in a name is written `__`: `norm__placement="pre"`); none where the folder lacks an axis."""
-    runs = frames.runs
-    for name, value in axes.items():
-        axis = name.replace("__", ".")
-        runs = runs[runs[axis] == value] if axis in runs else runs.iloc[:0]
-    return runs
-
-
-def growth_claim(text: str, factors: Mapping[int, pd.Series], predicted: float, *, rival: Rival | None = None) -> Claim:
-    """A claim about a factor, from each seed's `growth` or `stream_growth` at one or two widths: as `rate_claim`, without a logarithm."""
-    some = {width: values for width, values in factors.items() if len(values)}
-    value, error, degrees = wide_limit(some) if len(some) in (1, 2) else (math.nan, math.nan, 1.0)
-    widths, seeds = sorted(some), min((len(values) for values in some.values()), default=0)
-    to = f", carried from widths {widths[0]} and {widths[-1]} to infinite width" if len(widths) == 2 else ""
-    return Claim(text, value, predicted, error, f"scatter of {seeds} seeds over the root of their number{to}", rival=rival, degrees=degrees)
 
 
 def claims_curve(label: str, x: Sequence[float], claims: Sequence[Claim], **more: Any) -> Curve:

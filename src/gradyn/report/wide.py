@@ -1,5 +1,7 @@
-"""Numbers of a layer over seeds and widths, and what they are at infinite width: for theory that speaks of that limit.
+"""Numbers over seeds and widths, and what they are at infinite width: for theory that speaks of that limit.
 
+    wide_claim("its mean", {64: one number a seed, 128: of other seeds}, predicted)
+    rate_claim("factor per layer", the same of its logarithms, predicted)
     rows = by_layer_and_run(frames, activation="tanh")                 one row a run and layer, with the settings of the run
     wide_claim("growth", rows.groupby(["width", "seed"])["log10_curve_growth"].mean(), predicted)
     wide_curve(rows, "layer", "pair_correlation")                      places, limits, their standard errors
@@ -9,13 +11,19 @@ Seeds at one width have to share nothing with those at another: give their grids
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from gradyn.report.claims import Claim, Rival, wide_limit
-from gradyn.report.frames import Frames
+from gradyn.report.claims import Claim, Rival
+from gradyn.report.frames import Frames, equals
+
+# One number a seed, by width; or in one series over both (levels width and seed).
+ByWidth: TypeAlias = Mapping[int, pd.Series] | pd.Series
 
 
 def by_layer_and_run(frames: Frames, **fixed: Any) -> pd.DataFrame:
@@ -27,32 +35,72 @@ def by_layer_and_run(frames: Frames, **fixed: Any) -> pd.DataFrame:
     """
     rows = frames.initial.merge(frames.runs, on="run_id", validate="many_to_one")
     for name, value in fixed.items():
-        rows = rows[rows[name.replace("__", ".")] == value]
+        rows = rows[equals(rows[name.replace("__", ".")], value)]
     return rows
 
 
-def by_width(values: pd.Series) -> dict[int, pd.Series]:
-    """Width -> one number a seed, from a series over (width, seed) without the missing ones."""
-    return {int(width): group for width, group in values.dropna().groupby(level="width")}
+def wide_limit(values: Mapping[int, pd.Series]) -> tuple[float, float, float]:
+    """Means over seeds at one or two widths N, carried to 1 / N = 0 along a straight line.
+
+    mean_inf = (N_2 mean_2 - N_1 mean_1) / (N_2 - N_1): corrections of order 1 / N cancel, those of order 1 / N^2 stay.
+
+    Args:
+        values: width -> one number a seed, independent between widths.
+
+    Returns:
+        The limit, its standard error from the scatter of the seeds, and the degrees of freedom of that error (Welch, Satterthwaite).
+
+    Raises:
+        ValueError: neither one width nor two.
+    """
+    widths = sorted(values)
+    if len(widths) not in (1, 2):
+        raise ValueError(f"wide_limit must have one width or two; got {widths}.")
+    weights = {widths[0]: 1.0} if len(widths) == 1 else {widths[0]: -widths[0] / (widths[1] - widths[0]), widths[1]: widths[1] / (widths[1] - widths[0])}
+    means = {width: float(values[width].mean()) for width in widths}
+    parts = {width: weights[width] ** 2 * float(values[width].var(ddof=1)) / len(values[width]) for width in widths}
+    variance = sum(parts.values())
+    degrees = variance**2 / sum(part**2 / (len(values[width]) - 1) for width, part in parts.items()) if variance > 0 else math.nan
+    return sum(weights[width] * means[width] for width in widths), math.sqrt(variance), degrees
 
 
-def wide_claim(text: str, values: pd.Series, predicted: float, *, rival: Rival | None = None) -> Claim:
+def by_width(values: ByWidth) -> dict[int, pd.Series]:
+    """Width -> one number a seed, without missing numbers and empty widths."""
+    groups = values.items() if isinstance(values, Mapping) else values.groupby(level="width")
+    found = {int(width): group.dropna() for width, group in groups}
+    return {width: group for width, group in found.items() if len(group)}
+
+
+def wide_claim(text: str, values: ByWidth, predicted: float, *, rival: Rival | None = None) -> Claim:
     """A claim about a mean over seeds, carried from two widths to infinite width (`wide_limit`), or at the one that there is.
 
     Args:
         text: what is claimed.
-        values: by width and seed (levels of the index).
+        values: one number a seed.
         predicted: by theory.
         rival: another formula.
+
+    Returns:
+        The claim; not tested without a run.
     """
     found = by_width(values)
     if not found:
-        return Claim(text, float("nan"), predicted, float("nan"), "no runs", rival=rival)
+        return Claim(text, math.nan, predicted, math.nan, "no runs", rival=rival)
     mean, error, degrees = wide_limit(found)
-    seeds = min(len(group) for group in found.values())
     widths = " and ".join(str(width) for width in sorted(found))
-    limit = f", carried from widths {widths} to infinite width" if len(found) == 2 else f" at width {widths}"
-    return Claim(text, mean, predicted, error, f"scatter of {seeds} seeds over the root of their number{limit}", rival=rival, degrees=degrees)
+    where = f", carried from widths {widths} to infinite width" if len(found) == 2 else f" at width {widths}"
+    derivation = f"scatter of {min(map(len, found.values()))} seeds over the root of their number{where}"
+    return Claim(text, mean, predicted, error, derivation, rival=rival, degrees=degrees)
+
+
+def rate_claim(text: str, log_rates: ByWidth, predicted: float, *, rival: Rival | None = None) -> Claim:
+    """A claim about a factor per layer (chi, not its logarithm), from the natural logarithms of each seed's factor at one or two widths.
+
+    The factor is exp of `wide_limit`: the logarithm's mean has errors that are nearly normal, and its bias falls as 1 / width.
+    """
+    of_logs = wide_claim(text, log_rates, predicted, rival=rival)
+    factor = math.exp(of_logs.measured)
+    return replace(of_logs, measured=factor, standard_error=factor * of_logs.standard_error)
 
 
 def wide_curve(rows: pd.DataFrame, x: str, column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
