@@ -107,32 +107,41 @@ def _reproduce(words: list[str]) -> int:
     parser = _Parser(prog="gradyn reproduce", description="Run and draw every experiment, judge its claims, write the scoreboard. A failed claim exits with 1.")
     parser.add_argument("--only", metavar="NAME", action="append", help="this experiment, or those of a pattern ('autodiff_*'); may be given several times")
     parser.add_argument("--scale", default="full", choices=("full", "smoke"), help="smoke: everything small, with its scoreboard in RESULTS/smoke (full)")
-    parser.add_argument("--fresh", metavar="K", type=int, default=0, help="other seeds than the YAML's, all in RESULTS/fresh/K (0)")
+    parser.add_argument("--fresh", metavar="K", default="0", help="other seeds than the YAML's, all in RESULTS/fresh/K; 1-20: so many times, and fresh.md (0)")
     parser.add_argument("--list", action="store_true", help="only list the experiments, what they claim and cost")
     parser.add_argument("--judge", action="store_true", help="run nothing: judge what is in the results")
     parser.add_argument("--results", metavar="FOLDER", default="results", help="folder of the experiments' folders (results)")
     parser.add_argument("--scoreboard", metavar="FOLDER", default="results", help="where scoreboard.md and .csv go at full scale (results)")
     given = parser.parse_args(words)
-    from gradyn.report import at_scale, board_folder, chosen, described, reproduce
+    from gradyn.report import at_scale, board_folder, chosen, described, fresh_sets, p_values, reproduce, summary
 
     if given.list:
         for name in chosen(given.only):
             claim, cost = described(name)
             print(f"{name}\n  {claim}\n  {cost}")
         return 0
-    results, scoreboard = Path(given.results), Path(given.scoreboard)
-    code = reproduce(
-        results,
-        scoreboard,
-        only=given.only,
-        is_run=not given.judge,
-        scale=given.scale,
-        fresh=given.fresh,
-        # In this process: torch and Hydra are loaded once, not once a grid.
-        sweep=lambda words: main(["sweep", *words]),
-    )
-    board = board_folder(at_scale(results, given.scale, given.fresh), scoreboard, given.scale, given.fresh)
-    print((board / "scoreboard.md").read_text(encoding="utf-8"))
+    results, scoreboard, sets = Path(given.results), Path(given.scoreboard), fresh_sets(given.fresh)
+    code, boards = 0, []
+    for fresh in sets:
+        status = reproduce(
+            results,
+            scoreboard,
+            only=given.only,
+            is_run=not given.judge,
+            scale=given.scale,
+            fresh=fresh,
+            # In this process: torch and Hydra are loaded once, not once a grid.
+            sweep=lambda words: main(["sweep", *words]),
+        )
+        code = max(code, status)
+        boards.append(board_folder(at_scale(results, given.scale, fresh), scoreboard, given.scale, fresh))
+    if len(sets) == 1:
+        print((boards[0] / "scoreboard.md").read_text(encoding="utf-8"))
+        return code
+    page = summary(p_values(boards))
+    scoreboard.mkdir(parents=True, exist_ok=True)
+    (scoreboard / "fresh.md").write_text(page, encoding="utf-8")
+    print(page)
     return code
 
 

@@ -34,6 +34,7 @@ from gradyn.report.figure import Drawn
 from gradyn.report.float_limits import draw as draw_float_limits
 from gradyn.report.float_limits import initial_layers, last_power, reached, read_as_zero
 from gradyn.report.frames import Frames, MissingError, read
+from gradyn.report.fresh import fresh_sets, p_values, summary
 from gradyn.report.gate_model import sample_gates
 from gradyn.report.gradient_scales import gradient_scales
 from gradyn.report.graph_figure import graph_figure
@@ -99,6 +100,7 @@ __all__ = [
     "factor_claim",
     "factor_curve",
     "figures",
+    "fresh_sets",
     "gradient_scales",
     "graph_figure",
     "graph_from",
@@ -118,6 +120,7 @@ __all__ = [
     "mean_field",
     "measure_once",
     "overlay",
+    "p_values",
     "path_shares",
     "predicted_factor",
     "rate_claim",
@@ -131,6 +134,7 @@ __all__ = [
     "sentences",
     "state",
     "stream_growth",
+    "summary",
     "twin",
     "verdict",
     "wide_claim",

@@ -1,0 +1,82 @@
+"""Fresh seeds: the whole scoreboard repeated, which shows whether its standard errors are right.
+
+    gradyn reproduce --fresh 1-20        boards in results/fresh/<k>, and what they say together in fresh.md
+
+If every claim is true and every standard error right, p-values are uniform over repetitions, whatever the claims are about: errors
+that are too small pile them up at 0, errors that are too large at 1, and a wrong prediction is one claim's p near 0 again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from scipy import stats
+
+from gradyn.core import ConfigError, require
+
+# A test at this level fails for right errors once in a hundred times.
+LEVEL = 0.01
+
+
+def fresh_sets(text: str) -> list[int]:
+    """`3` -> [3]; `1-20` -> [1, ..., 20]; `1,4` -> [1, 4]; `0` are the seeds of the YAML twins.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+            raise ConfigError("fresh", "be a number, a range (1-20) or several with commas", text, "Write --fresh 1-3.")
+        found += range(int(first), int(last or first) + 1) if dash else [int(first)]
+    require(len(set(found)) == len(found), "fresh", "name each set of seeds once", text)
+    return found
+
+
+def p_values(boards: Sequence[Path]) -> pd.DataFrame:
+    """Every judged number of several boards: set (the folder's name), experiment, claim, z, p; exact numbers and limits have none."""
+    parts = []
+    for board in boards:
+        table = pd.read_csv(board / "scoreboard.csv")
+        is_judged = (table["side"] == "equal") & table["p"].notna() & (table["standard_error"] > 0)
+        parts.append(table[is_judged].assign(set=board.name)[["set", "experiment", "claim", "z", "p", "verdict"]])
+    return pd.concat(parts, ignore_index=True)
+
+
+def summary(found: pd.DataFrame) -> str:
+    """The page: how uniform the p-values are, by experiment and in all, and which claims failed.
+
+    Kolmogorov and Smirnov's test takes its values for independent; claims of one experiment may share runs, so that the test of all
+    rejects more easily than its level says. By experiment the same holds within a set, never between sets.
+    """
+    count, sets = len(found), found["set"].nunique()
+    overall = stats.kstest(found["p"], "uniform")
+    failed = found[found["verdict"] == "fails"]
+    lines = [
+        "# Fresh seeds",
+        "",
+        f"{sets} sets of seeds that the experiments do not have, {count / sets:.0f} judged numbers each, {count} in all. Made by `gradyn reproduce --fresh`.",
+        "",
+        (
+            f"p-values against the uniform law (Kolmogorov, Smirnov): D = {overall.statistic:.3f}, p = {overall.pvalue:.2g}: "
+            f"{'uniform' if overall.pvalue > LEVEL else 'not uniform'} at {LEVEL:.0%}. |z| at most {found['z'].abs().max():.2f}; "
+            f"{(found['z'].abs() > 2).mean():.1%} beyond 2 (4.6 % expected). {len(failed)} failed."
+        ),
+        "",
+        "| experiment | numbers | p of the test | mean z | rms z (1 if right) | largest |z| |".replace("|z|", "\\|z\\|"),
+        "|---|---|---|---|---|---|",
+    ]
+    for name, part in found.groupby("experiment"):
+        test = stats.kstest(part["p"], "uniform")
+        z = part["z"]
+        lines.append(f"| {name} | {len(part)} | {test.pvalue:.2g} | {z.mean():+.2f} | {(z**2).mean() ** 0.5:.2f} | {z.abs().max():.2f} |")
+    by_claim = found.groupby(["experiment", "claim"])["z"].agg(["mean", "count"])
+    # The mean of k independent z has the error 1 / sqrt(k).
+    off = by_claim[by_claim["mean"].abs() * by_claim["count"] ** 0.5 > 3]
+    lines += ["", f"Claims whose mean z over the sets is more than 3 of its errors from 0: {len(off) or 'none'}.", ""]
+    lines += [f"* {name}, {claim}: mean z {row['mean']:+.2f} over {row['count']:.0f} sets" for (name, claim), row in off.iterrows()]
+    lines += [f"* failed: {row['experiment']}, {row['claim']}, set {row['set']}, z {row['z']:+.1f}" for _, row in failed.iterrows()]
+    return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,56 @@
+"""Fresh seeds: which sets are asked for, and a page that tells right standard errors from wrong ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from gradyn.cli import main
+from gradyn.core import ConfigError
+from gradyn.report import fresh_sets, p_values, summary
+
+
+def test_sets_are_named_by_numbers_and_ranges() -> None:
+    assert fresh_sets("3") == [3]
+    assert fresh_sets("1-4") == [1, 2, 3, 4]
+    assert fresh_sets("0, 5-6") == [0, 5, 6]
+    for wrong in ("", "a", "4-1", "-1", "1-", "1,1", "1-3,2"):
+        with pytest.raises(ConfigError, match="fresh must"):
+            fresh_sets(wrong)
+    assert main(["reproduce", "--only", "quick", "--fresh", "1-x"]) == 2
+
+
+def boards(folder, rng, factor=1.0, shift=0.0):
+    """Ten sets of forty true claims, each with a standard error `factor` times too small, the first claim off by `shift` of them."""
+    found = []
+    for number in range(1, 11):
+        z = rng.standard_normal(40) * factor + shift * (np.arange(40) == 0)
+        table = pd.DataFrame({"experiment": np.repeat(["a", "b"], 20), "claim": [f"number {i}" for i in range(40)], "side": "equal", "standard_error": 0.1})
+        table = table.assign(z=z, p=2 * stats.norm.sf(np.abs(z)), verdict=np.where(np.abs(z) < 4.65, "holds", "fails"))
+        # Neither a limit nor an exact number is a matter of chance.
+        more = pd.DataFrame({"experiment": "b", "claim": ["limit", "exact"], "side": ["below", "equal"], "standard_error": [0.1, 0.0], "z": 0.0, "p": 1.0})
+        (folder / str(number)).mkdir(parents=True)
+        pd.concat([table, more.assign(verdict="holds")]).to_csv(folder / str(number) / "scoreboard.csv", index=False)
+        found.append(folder / str(number))
+    return found
+
+
+def test_right_errors_are_uniform_and_wrong_ones_are_not(tmp_path, rng) -> None:
+    found = p_values(boards(tmp_path / "right", rng))
+    assert len(found) == 400
+    page = summary(found)
+    assert "10 sets of seeds that the experiments do not have, 40 judged numbers each, 400 in all." in page
+    assert ": uniform at 1%" in page
+    assert "| a | 200 |" in page
+    # Errors 1.5 times too small or too large: with 400 numbers D is near 0.16, where 0.08 is the limit at 1 %.
+    assert ": not uniform at 1%" in summary(p_values(boards(tmp_path / "small", rng, 1.5)))
+    assert ": not uniform at 1%" in summary(p_values(boards(tmp_path / "large", rng, 1 / 1.5)))
+
+
+def test_one_wrong_prediction_is_found_by_its_mean_though_it_never_fails(tmp_path, rng) -> None:
+    page = summary(p_values(boards(tmp_path, rng, shift=2.0)))
+    assert "0 failed" in page
+    # 2 sqrt(10) = 6.3 errors from 0, where 3 are the limit; of the other 39 one in ten pages has one.
+    assert "* a, number 0: mean z +" in page
