@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from gradyn.core import ConfigError, options
 from gradyn.data import Circle
 from gradyn.nn import BatchNorm, Fixup, Identity, Inverted, Large, LayerNorm, NoNorm, Plain, Relu, Tanh, WeightStandardized
 from gradyn.optim import Cotangent
-from gradyn.probes import AbstractProbe, AbstractRunProbe, CurveLength, Jacobian
+from gradyn.probes import AbstractProbe, AbstractRunProbe, CurveLength, Jacobian, Moment
 from gradyn.report import read
 from gradyn.store import load
 from gradyn.sweep import Log, RunSpec, Schedule, execute, launch
@@ -111,3 +112,11 @@ def test_figures_read_the_columns_of_the_folders_own_probes(tmp_path):
     assert {column.name for column in CurveLength.columns} <= columns
     assert "log10_delta_ms" not in columns
     assert "log10_delta_ms" in load(tmp_path / "p").layers
+
+
+def test_what_a_probe_draws_is_another_for_every_run_step_and_purpose():
+    def drawn(seed: int, step: int, purpose: str) -> bytes:
+        return Moment.draws(SimpleNamespace(seeds=(99, seed), step=step), 1, purpose).standard_normal(4).tobytes()
+
+    assert len({drawn(seed, step, purpose) for seed in range(3) for step in range(3) for purpose in ("jacobian", "delta_moments")}) == 18
+    assert drawn(1, 2, "jacobian") == drawn(1, 2, "jacobian")
