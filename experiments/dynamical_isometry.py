@@ -30,7 +30,8 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
         mean = rows.groupby("layers")["largest"].agg(["mean", "sem"])
         edges.append(Curve(f"width {width}", mean.index, mean["mean"], mean["sem"], theory=[largest_linear_s2(n) for n in mean.index]))
     title = "Orthogonal tanh nets stay near isometry; Gaussian weights spread the singular values in proportion to depth, ReLU with any weights."
-    text = f"s: singular values of the Jacobian of the last L hidden layers. Left: carried to infinite width. Right: its limit e (L + ½). {SOURCE}"
+    text = "s: singular values of the Jacobian of the last L hidden layers. Left: carried to infinite width, as far as (L / N)² is small; judged up to "
+    text += f"half of the layers. Right: its limit e (L + ½). {SOURCE}"
     panels = [Panel("spread", "layers $L$", "Var $s^2$ / (E $s^2$)$^2$", spread), Panel("linear, Gaussian", "layers $L$", "largest $s^2$ / E $s^2$", edges)]
     setting = "initialization, Gaussian tanh nets critical at q* = 0.2, orthogonal ones with gain 1"
     return [overlay(page, "dynamical_isometry", title, setting, text, panels, measured_columns=(MEAN, VARIANCE))]

@@ -28,7 +28,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
             )
             for n in half
         ]
-        panels += [Panel(f"length, {words}", "layer l", "$q_l$", q, yscale="log", limits=(0.01, 100))]
+        panels += [Panel(f"length, {words}", "layer l", "$q_l$", q, yscale="log", limits=(0.003, 100))]
         panels += [delta_panel(frames, {n: frames.where(activation=n) for n in half}, f"gradient, {words}", axis="activation")]
     title = "One recursion has lengths and gradients of every activation from any start."
     text = f"Lengths are carried to infinite width. Source: {SOURCE}."

@@ -145,6 +145,9 @@ class Frames:
             step: when it was measured.
         """
         shown, words = set(shown), []
+        if "steps" in runs and not runs["steps"].any():
+            # Nothing is updated: how it would have been says nothing.
+            shown |= _OF_UPDATES
         for axis, form in _SETTING.items():
             if axis in runs and axis not in shown and runs[axis].nunique() == 1:
                 value = runs[axis].iloc[0]
@@ -264,6 +267,7 @@ _SETTING = {
     "optimizer": "{}",
     "learning_rate": "rate {:g}",
 }
+_OF_UPDATES = {"clip", "optimizer", "learning_rate"}
 _PLAIN_WORDS = {
     ("norm", "none"): "no norm",
     ("residual", "plain"): "no skip",

@@ -27,6 +27,8 @@ from gradyn.report.style import GREY, INK, Page, look
 _HEIGHT, _BELOW, _LETTER = 2.0, 0.42, 0.022
 # From this many letters on, names of ticks are written at an angle.
 _LONG_NAME = 7
+# Keys in one column of a legend.
+_ONE_COLUMN = 6
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _draw(ax: Axes, panel: Panel) -> None:
         if curve.label:
             keys.append(Line2D([], [], color=colour, marker=mark, linestyle="-" if curve.is_joined else "none", markersize=3.2, label=curve.label))
     if len(keys) > 1:
-        ax.legend(handles=keys, fontsize=6, loc="best", handlelength=1.2)
+        ax.legend(handles=keys, fontsize=6, loc="best", handlelength=1.2, ncols=2 if len(keys) > _ONE_COLUMN else 1)
     if panel.ticks:
         ax.set_xticks([place for place, _ in panel.ticks], labels=[name for _, name in panel.ticks])
         ax.set_xlim(min(place for place, _ in panel.ticks) - 0.6, max(place for place, _ in panel.ticks) + 0.6)
