@@ -43,9 +43,11 @@ from gradyn.report.graph_tables import graph_from, graph_tables
 from gradyn.report.growth import claims_curve, growth, growth_claim, runs_with, stream_growth, wide_profile
 from gradyn.report.jacobian_products import jacobian_products
 from gradyn.report.line_gradients import line_gradients
+from gradyn.report.log_walks import density_curve, log_walk, spread_curve, walk_claims
 from gradyn.report.measured import Twin, kept, measure_once, twin
 from gradyn.report.overlay import Curve, Panel, overlay
 from gradyn.report.path_shares import path_shares
+from gradyn.report.phase_map import boundary_crossings, draw_phases, phase_points
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
 from gradyn.report.scoreboard import board_folder, chosen, reproduce
 from gradyn.report.sentences import sentences
@@ -75,6 +77,7 @@ __all__ = [
     "at_scale",
     "best_rates",
     "board_folder",
+    "boundary_crossings",
     "by_layer_and_run",
     "by_width",
     "chosen",
@@ -84,6 +87,7 @@ __all__ = [
     "cure_nets",
     "cure_table",
     "delta_panel",
+    "density_curve",
     "described",
     "draw",
     "draw_by_hand",
@@ -96,6 +100,7 @@ __all__ = [
     "draw_jacobians",
     "draw_numeric",
     "draw_one_curve",
+    "draw_phases",
     "drawn",
     "experiments",
     "factor_claim",
@@ -117,12 +122,14 @@ __all__ = [
     "layer_values",
     "line_gradients",
     "log_factors",
+    "log_walk",
     "main",
     "mean_field",
     "measure_once",
     "nets",
     "overlay",
     "path_shares",
+    "phase_points",
     "predicted_factor",
     "rate_claim",
     "rates",
@@ -134,11 +141,13 @@ __all__ = [
     "sample_gates",
     "seed_claim",
     "sentences",
+    "spread_curve",
     "state",
     "stream_growth",
     "twin",
     "value_claim",
     "verdict",
+    "walk_claims",
     "wide_claim",
     "wide_curve",
     "wide_limit",
