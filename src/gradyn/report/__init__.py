@@ -17,7 +17,9 @@ from gradyn.report.autodiff_numeric import draw_numeric
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, rate_claim, seed_claim, wide_limit
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
+from gradyn.report.decays import decay_claim, decay_curve, differences, logarithms
 from gradyn.report.defaults_figure import draw_defaults
+from gradyn.report.edge_rates import edge_gaps, map_lines
 from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments, main
 from gradyn.report.factors import (
     delta_panel,
@@ -86,9 +88,12 @@ __all__ = [
     "crossover",
     "cure_nets",
     "cure_table",
+    "decay_claim",
+    "decay_curve",
     "delta_panel",
     "density_curve",
     "described",
+    "differences",
     "draw",
     "draw_by_hand",
     "draw_computation_graph",
@@ -102,6 +107,7 @@ __all__ = [
     "draw_one_curve",
     "draw_phases",
     "drawn",
+    "edge_gaps",
     "experiments",
     "factor_claim",
     "factor_curve",
@@ -123,7 +129,9 @@ __all__ = [
     "line_gradients",
     "log_factors",
     "log_walk",
+    "logarithms",
     "main",
+    "map_lines",
     "mean_field",
     "measure_once",
     "nets",
