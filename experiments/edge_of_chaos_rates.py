@@ -1,7 +1,6 @@
 """At the edge of chaos two inputs become one as a power of depth, 1 - c ~ 9 pi^2 / (2 l^2) for ReLU and beta / l for tanh, not exponentially.
 
-Source: Hayou, Doucet & Rousseau 2019 (arXiv:1902.06853), the section on the edge of chaos. Nets of a few layers are far from the asymptote: they are held
-to the map itself, and the map to the asymptote where it is near. The sum over kinks (leaky ReLU, hard tanh) is derived here.
+Source: Hayou, Doucet & Rousseau 2019 (arXiv:1902.06853). Nets of a few layers are far from the asymptote, and held to the map; other kinks derived here.
 Cost: 180 nets at initialization, under a minute of one core.
 Command: python experiments/edge_of_chaos_rates.py --run
 """
@@ -37,8 +36,8 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
             layer, mean, error = wide_curve(rows, "layer", "line")
             theory, slope = said ** (-1 / rate.power), rate.coefficient ** (-1 / rate.power)
             lines.append(Curve(name, layer, mean, error, theory=theory, rival=theory[0] + (layer - 1) * slope))
-    panels = [Panel("two inputs become one", "layer $l$", "$1 - c_l$", gaps, "log", "log")]
-    panels.append(Panel("in a line", "layer $l$", "$(1 - c_l)^{-1/2}$: relu, $^{-1}$: tanh", lines, rival="the asymptote's slope"))
+    names = ("two inputs become one", "layer $l$", "$1 - c_l$"), ("in a line", "layer $l$", "$(1 - c_l)^{-1/2}$: relu, $^{-1}$: tanh")
+    panels = [Panel(*names[0], gaps, "log", "log"), Panel(*names[1], lines, rival="the asymptote's slope")]
     title = "At the edge of chaos inputs become one as a power of depth: ReLU as 1 / l², tanh as 1 / l."
     text = f"Orthogonal inputs, carried to infinite width. Theory: the correlation map from the same start. Source: {SOURCE}."
     return [overlay(page, "edge_of_chaos_rates", title, "critical nets at initialization", text, panels)]
@@ -51,10 +50,10 @@ def claims(frames: Frames) -> list[Claim]:
         rows, said, rate = edge_gaps(frames, name, sigma_b)
         if len(rows):
             last, line = len(said), rows.pivot(index=["width", "seed"], columns="layer", values="line")
-            predicted = float(said[-1] ** (-1 / rate.power) - said[0] ** (-1 / rate.power)) / (last - 1)
-            rival = Rival("the asymptote", rate.coefficient ** (-1 / rate.power))
-            text = f"{name}: (1 - c)^(-1/{rate.power}) grows by, per layer, layers 1 to {last}"
-            found.append(wide_claim(text, (line[last] - line[1]) / (last - 1), predicted, rival=rival))
+            power, step = -1 / rate.power, (line[last] - line[1]) / (last - 1)
+            text = f"{name}: (1 - c)^({power:g}) grows by, per layer, from layer 1 to {last}"
+            predicted, asymptote = float(said[-1] ** power - said[0] ** power) / (last - 1), Rival("the asymptote", rate.coefficient**power)
+            found.append(wide_claim(text, step, predicted, rival=asymptote))
     for _, row in frames.tables["maps"].iterrows():
         text = f"{row['activation']}: near c = 1 the map's 1 - c is {row['coefficient']:.4g} / l^{row['power']}: relative error of the slope"
         found.append(Claim(text, abs(row["off"]), 3e-3, 0.0, "three times the root of 1 - c, the next order at a kink", "below"))

@@ -7,13 +7,15 @@ Command: python experiments/phase_diagram.py --run
 
 from __future__ import annotations
 
+import math
 import sys
 
 import numpy as np
 import pandas as pd
 
 from gradyn.core import Source
-from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Rival, boundary_crossings, draw_phases, log_factors, main, phase_points, value_claim
+from gradyn.report import Claim, Drawn, Experiment, Frames, Page, Rival, boundary_crossings, draw_phases, log_factors, main, phase_points, rate_claim
+from gradyn.report import value_claim as claim_of
 from gradyn.report import wide_limit as limit
 from gradyn.theory import critical_sigma_w
 
@@ -48,13 +50,12 @@ def claims(frames: Frames) -> list[Claim]:
     settings = [part for _, part in plane.groupby(["init.sigma_w", "init.sigma_b"])]
     rates = pd.concat([pd.DataFrame(log_factors(frames, part, first=first)) for part in settings]).groupby(level=0).mean()
     by_width = {int(width): rates[width].dropna() for width in rates}
-    text = f"mean ln factor of |δ|² per layer over {len(points)} points of the plane"
-    found.append(
-        value_claim(text, by_width, float(points["theory"].mean()), rival=Rival("ln σ_w², tanh as if linear", float(np.log(points["sigma_w"] ** 2).mean())))
-    )
+    linear = Rival("σ_w², tanh as if linear", math.exp(np.log(points["sigma_w"] ** 2).mean()))
+    text = f"factor of |δ|² per layer, geometric mean over {len(points)} points of the plane"
+    found.append(rate_claim(text, by_width, math.exp(points["theory"].mean()), rival=linear))
     for sigma_b, runs in about.items():
         text, rival = f"σ_w at which gradients neither vanish nor explode, σ_b = {sigma_b:g}", Rival("1, tanh as if linear", 1.0)
-        found.append(value_claim(text, boundary_crossings(frames, runs, first), critical_sigma_w("tanh", sigma_b), rival=rival))
+        found.append(claim_of(text, boundary_crossings(frames, runs, first), critical_sigma_w("tanh", sigma_b), rival=rival))
     return found
 
 

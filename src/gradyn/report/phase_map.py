@@ -79,8 +79,8 @@ def draw_phases(
             ax.plot(points["sigma_w"][part], points["sigma_b"][part], mark, color=colour, markeredgecolor=INK, markeredgewidth=0.5, markersize=4.5, zorder=3)
     for sigma_b, (sigma_w, error) in crossings.items():
         ax.errorbar(sigma_w, sigma_b, xerr=error, fmt="o", color="white", ecolor=INK, markeredgecolor=INK, markersize=4.5, zorder=4)
-    ax.text(0.03, 0.93, "ordered: vanishes", transform=ax.transAxes, size=7, color=INK)
-    ax.text(0.97, 0.06, "chaotic: explodes", transform=ax.transAxes, size=7, color=INK, ha="right")
+    ax.text(0.03, 0.82, "ordered: vanishes", transform=ax.transAxes, size=7, color=INK)
+    ax.text(0.97, 0.12, "chaotic: explodes", transform=ax.transAxes, size=7, color=INK, ha="right")
     ax.set_xlabel(r"scale of the weights $\sigma_w$")
     ax.set_ylabel(r"scale of the biases $\sigma_b$")
     ax.grid(visible=False)
