@@ -51,9 +51,8 @@ def claims(frames: Frames) -> list[Claim]:
         if len(rows):
             last, line = len(said), rows.pivot(index=["width", "seed"], columns="layer", values="line")
             power, step = -1 / rate.power, (line[last] - line[1]) / (last - 1)
-            text = f"{name}: (1 - c)^({power:g}) grows by, per layer, from layer 1 to {last}"
             predicted, asymptote = float(said[-1] ** power - said[0] ** power) / (last - 1), Rival("the asymptote", rate.coefficient**power)
-            found.append(wide_claim(text, step, predicted, rival=asymptote))
+            found.append(wide_claim(f"{name}: (1 - c)^({power:g}) grows by, per layer, from layer 1 to {last}", step, predicted, rival=asymptote))
     for _, row in frames.tables["maps"].iterrows():
         text = f"{row['activation']}: near c = 1 the map's 1 - c is {row['coefficient']:.4g} / l^{row['power']}: relative error of the slope"
         found.append(Claim(text, abs(row["off"]), 3e-3, 0.0, "three times the root of 1 - c, the next order at a kink", "below"))
