@@ -37,8 +37,8 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
             theory, slope = said ** (-1 / rate.power), rate.coefficient ** (-1 / rate.power)
             lines.append(Curve(name, layer, mean, error, theory=theory, rival=theory[0] + (layer - 1) * slope))
     names = ("two inputs become one", "layer $l$", "$1 - c_l$"), ("in a line", "layer $l$", "$(1 - c_l)^{-1/2}$: relu, $^{-1}$: tanh")
-    panels = [Panel(*names[0], gaps, "log", "log"), Panel(*names[1], lines, rival="the asymptote's slope")]
-    title = "At the edge of chaos inputs become one as a power of depth: ReLU as 1 / l², tanh as 1 / l."
+    panels = [Panel(*names[0], gaps, "log", "log", limits=(0.1, 1.3)), Panel(*names[1], lines, rival="the asymptote's slope")]
+    title = "At the edge of chaos inputs become one as a power of depth: ReLU as 1/l², tanh as 1/l."
     text = f"Orthogonal inputs, carried to infinite width. Theory: the correlation map from the same start. Source: {SOURCE}."
     return [overlay(page, "edge_of_chaos_rates", title, "critical nets at initialization", text, panels)]
 
