@@ -66,8 +66,8 @@ def draw_phases(
     )
     figure, axes = page.sheet(1, 1, height=2.9, title=title, setting=setting, foot=foot, left=0.55, right=0.75, bottom=0.45)
     ax = axes[0, 0]
-    w = np.linspace(points["sigma_w"].min() - 0.15, points["sigma_w"].max() + 0.15, 41)
-    b = np.linspace(max(points["sigma_b"].min() - 0.03, 0.02), points["sigma_b"].max() + 0.05, 21)
+    w = np.linspace(points["sigma_w"].min() - 0.15, points["sigma_w"].max() + 0.15, 17)
+    b = np.linspace(max(points["sigma_b"].min() - 0.03, 0.02), points["sigma_b"].max() + 0.05, 9)
     ln_chi = np.array([[math.log(chi_1(phi, fixed_point_q(phi, sigma_w=x, sigma_b=y), sigma_w=x, sigma_b=y)) for x in w] for y in b])
     mesh = ax.pcolormesh(w, b, ln_chi, cmap=RATE_MAP, norm=TwoSlopeNorm(0.0, ln_chi.min(), ln_chi.max()), shading="gouraud", zorder=0)
     figure.colorbar(mesh, ax=ax, label=r"$\ln\,\chi_1$", pad=0.02)
