@@ -53,8 +53,8 @@ def test_the_factor_per_layer_is_taken_to_infinite_width() -> None:
     assert decay_claim("none", pd.DataFrame(), 4, -0.3).verdict == "not tested"
     curve = decay_curve("made", table, -0.3, last=3)
     assert list(curve.x) == [1, 2, 3]
-    assert np.allclose(curve.y, np.exp(-0.3 * np.arange(3)), rtol=1e-9)
-    assert np.allclose(curve.theory, curve.y, rtol=1e-9)
+    assert np.allclose(curve.measured, np.exp(-0.3 * np.arange(3)), rtol=1e-9)
+    assert np.allclose(curve.theory, curve.measured, rtol=1e-9)
 
 
 def test_a_maps_line_nears_the_asymptote_as_the_root_of_the_gap_at_a_kink_and_as_the_gap_without() -> None:
