@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c '$(usable)' || { echo "PYTHON must be a Python 3.11, 3.12 or 3.13; got $(PYTHON)." >&2; exit 1; }
 	@$(PY) -c 'import pip' 2>/dev/null || "$(PYTHON)" -m venv --clear .venv 2>/dev/null || \
 		{ "$(PYTHON)" -m venv --clear --without-pip .venv && "$(PYTHON)" -m pip --python $(PY) install pip; }
-	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e '.[data,dev]'
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e '.[data,dev,slurm]'
 	@touch $(STAMP)
 
 quick: setup ## the first look: vanishing and exploding gradients in seconds

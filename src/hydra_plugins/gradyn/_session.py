@@ -40,10 +40,10 @@ def register_plugins() -> None:
     """Make the plugins known where Hydra's own scan does not find them (some ways of installing hide namespace packages)."""
     plugins = Plugins.instance()
     # After the scan: it executes plugin modules, and a class imported before would be another one.
-    from hydra_plugins.gradyn.launcher import LocalLauncher
+    from hydra_plugins.gradyn.launcher import LocalLauncher, SlurmLauncher
     from hydra_plugins.gradyn.sweeper import GradynSweeper
 
-    for plugin in (GradynSweeper, LocalLauncher):
+    for plugin in (GradynSweeper, LocalLauncher, SlurmLauncher):
         plugins.register(plugin)
 
 
