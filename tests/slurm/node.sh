@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One real Slurm node on the loopback, for the tests marked `slurm`: `node.sh up`, `node.sh down`, `node.sh conf`.
+# A real Slurm on the loopback, of two nodes that are this machine, for the tests marked `slurm`: `node.sh up`, `node.sh down`, `node.sh conf`.
 # Debian's packages, no systemd, root. Everything it writes is in one folder; `up` twice and `down` twice do no harm.
 set -euo pipefail
 
@@ -10,27 +10,34 @@ packages="slurmctld slurmd slurm-client munge"
 
 fail() { echo "slurm-$action: $*" >&2; exit 1; }
 
-# Whether the process whose id a file holds is there and is the program that we started.
-runs() { [ -s "$state/$1.pid" ] && [ "$(cat "/proc/$(cat "$state/$1.pid")/comm" 2>/dev/null)" = "$1" ]; }
+# `runs NAME PROGRAM`: whether the process whose id is in NAME.pid is there and is that program.
+runs() { [ -s "$state/$1.pid" ] && [ "$(cat "/proc/$(cat "$state/$1.pid")/comm" 2>/dev/null)" = "$2" ]; }
+
+# `start NAME PROGRAM ARGUMENTS`: a fresh session without our streams, since a caller's pipe must not wait for a daemon.
+start() {
+    runs "$1" "$2" && return 0
+    (cd / && SLURM_CONF=$conf setsid bash -c 'echo $$ >"$1"; shift; exec "$@"' start "$state/$1.pid" "${@:2}" </dev/null >"$state/$1.out" 2>&1 &)
+}
 
 stop() {
-    runs "$1" || return 0
+    runs "$1" "$2" || return 0
     local pid
     pid=$(cat "$state/$1.pid")
     kill "$pid"
-    for _ in $(seq 50); do runs "$1" || return 0; sleep 0.1; done
+    for _ in $(seq 50); do runs "$1" "$2" || return 0; sleep 0.1; done
     kill -9 "$pid"
 }
 
 configure() {
-    mkdir -p "$state/spool" "$state/control" "$state/munge"
+    mkdir -p "$state/spool/plain" "$state/spool/contested" "$state/control" "$state/munge"
     chmod 755 "$state"
     [ -s "$state/munge/key" ] || head -c 128 /dev/urandom >"$state/munge/key"
     chown -R munge "$state/munge"
     chmod 755 "$state/munge"
     chmod 400 "$state/munge/key"
-    # What is not the default, and why: credentials expire soon, or a requeued job waits two minutes; four CPUs are declared on any
-    # machine; preemption sends the user's signal first; a job of the high partition preempts those of the low one.
+    # What is not the default, and why: credentials expire soon, or a requeued job waits two minutes; CPUs are declared that the
+    # machine may not have; preemption sends the user's signal first; a job of the high partition preempts those of the low one, on a
+    # node of their own; arrays are short, so that sweeps need several.
     cat >"$conf" <<CONF
 ClusterName=gradyn
 SlurmctldHost=$host(127.0.0.1)
@@ -40,11 +47,11 @@ SlurmdPort=16818
 AuthType=auth/munge
 AuthInfo=socket=$state/munge/socket,cred_expire=5
 StateSaveLocation=$state/control
-SlurmdSpoolDir=$state/spool
+SlurmdSpoolDir=$state/spool/%n
 SlurmctldPidFile=$state/slurmctld.own
-SlurmdPidFile=$state/slurmd.own
+SlurmdPidFile=$state/%n.own
 SlurmctldLogFile=$state/slurmctld.log
-SlurmdLogFile=$state/slurmd.log
+SlurmdLogFile=$state/%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -61,9 +68,11 @@ SelectTypeParameters=CR_CPU
 SchedulerParameters=sched_min_interval=100000,sched_interval=2,bf_interval=5
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=16000 State=UNKNOWN
-PartitionName=low Nodes=$host Default=YES GraceTime=10 PriorityTier=1 MaxTime=60 State=UP
-PartitionName=high Nodes=$host PriorityTier=2 MaxTime=60 State=UP
+NodeName=plain NodeHostname=$host NodeAddr=127.0.0.1 Port=16818 CPUs=4 RealMemory=16000 State=UNKNOWN
+NodeName=contested NodeHostname=$host NodeAddr=127.0.0.1 Port=16819 CPUs=4 RealMemory=16000 State=UNKNOWN
+PartitionName=main Nodes=plain Default=YES PriorityTier=1 MaxTime=60 PreemptMode=OFF State=UP
+PartitionName=low Nodes=contested GraceTime=10 PriorityTier=1 MaxTime=60 State=UP
+PartitionName=high Nodes=contested PriorityTier=2 MaxTime=60 PreemptMode=OFF State=UP
 CONF
 }
 
@@ -75,32 +84,38 @@ up() {
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
     fi
     configure
-    if ! runs munged; then
+    if ! runs munged munged; then
+        rm -f "$state/munge/pid"
         (cd / && setsid runuser -u munge -- munged --foreground --socket="$state/munge/socket" --key-file="$state/munge/key" --pid-file="$state/munge/pid" \
             --log-file="$state/munge/log" --seed-file="$state/munge/seed" </dev/null >/dev/null 2>&1 &)
         for _ in $(seq 100); do [ -s "$state/munge/pid" ] && break; sleep 0.1; done
         [ -s "$state/munge/pid" ] || fail "munged did not start; $state/munge/log says why."
         cp "$state/munge/pid" "$state/munged.pid"
     fi
-    for daemon in slurmctld slurmd; do
-        runs $daemon && continue
-        # A fresh session without our streams: the caller's pipe must not wait for a daemon.
-        (cd / && SLURM_CONF=$conf setsid bash -c 'echo $$ >"$1"; shift; exec "$@"' start "$state/$daemon.pid" \
-            $daemon -D -f "$conf" $([ $daemon = slurmd ] && echo "-N $host") </dev/null >"$state/$daemon.out" 2>&1 &)
-    done
+    start slurmctld slurmctld -D -f "$conf"
+    for node in plain contested; do start $node slurmd -D -f "$conf" -N $node; done
     for _ in $(seq 300); do
-        if SLURM_CONF=$conf sinfo -h -o %T 2>/dev/null | grep -qE 'idle|mixed|allocated'; then
+        if [ "$(SLURM_CONF=$conf sinfo -h -N -o %T 2>/dev/null | sort -u | grep -cvE '^(idle|mixed|allocated)$')" = 0 ] &&
+            SLURM_CONF=$conf sinfo -h >/dev/null 2>&1; then
             echo "export SLURM_CONF=$conf"
             return
         fi
         sleep 0.1
     done
-    fail "the node did not become idle in 30 s; $state/*.log say why."
+    fail "the nodes did not become idle in 30 s; $state/*.log say why."
 }
 
 down() {
-    if runs slurmctld; then SLURM_CONF=$conf timeout 10 scancel -u root 2>/dev/null || true; fi
-    for daemon in slurmd slurmctld munged; do stop $daemon; done
+    # Jobs first: their processes are nobody's children.
+    if runs slurmctld slurmctld; then
+        export SLURM_CONF=$conf
+        timeout 10 scancel -u root || true
+        for _ in $(seq 100); do [ -z "$(timeout 10 squeue -h || true)" ] && break; sleep 0.1; done
+    fi
+    stop plain slurmd
+    stop contested slurmd
+    stop slurmctld slurmctld
+    stop munged munged
     rm -rf "$state"
 }
 

@@ -1,0 +1,26 @@
+"""A driver to be killed: `slurm_driver.py FOLDER SLOW MINUTES [--dies-after-sbatch]` carries out the plan that the tests have for FOLDER."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from slurm_faults import make_plan
+from test_slurm import site, specs
+
+from gradyn.sweep import launch_on_slurm
+
+RUNS = {"killed": 16, "orphan": 8, "interrupted": 6}
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    if "--dies-after-sbatch" in sys.argv:
+        # An sbatch that submits and then kills whoever called it, before a ledger can be written.
+        command = folder.parent / "bin" / "sbatch"
+        command.parent.mkdir(exist_ok=True)
+        command.write_text('#!/bin/sh\nPATH=${PATH#*:} sbatch "$@"\nkill -9 $PPID\n', encoding="utf-8")
+        command.chmod(0o755)
+        os.environ["PATH"] = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
+    plan = make_plan(folder, specs(RUNS[folder.name]))
+    sys.exit(launch_on_slurm(plan, site(float(sys.argv[2]), shard_minutes=float(sys.argv[3]))))
