@@ -8,11 +8,10 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from slurm_faults import BILL, FAULTS, HERE, make_plan, tables
+from slurm_faults import HERE, Verdict, compare, make_plan, tables
 
-from gradyn.sweep import RunSpec, launch
+from gradyn.sweep import Plan, launch
 
 
 @pytest.fixture(scope="session")
@@ -34,25 +33,25 @@ def cluster() -> Iterator[None]:
     os.environ.update(before)
 
 
-@pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[list[RunSpec]], dict[str, pd.DataFrame]]:
-    """The tables of a local sweep of some runs, made once for each list."""
-    known: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
+@pytest.fixture
+def judge(tmp_path: Path, record_property: Callable[[str, object], None]) -> Callable[..., Verdict]:
+    """Holds a folder to a local sweep of the same runs, and enters the faults that it went through into the bill."""
 
-    def run(specs: list[RunSpec]) -> dict[str, pd.DataFrame]:
-        key = tuple(spec.run_id for spec in specs)
-        if key not in known:
-            folder = tmp_path_factory.mktemp("undisturbed") / "local"
-            assert launch(make_plan(folder, specs)) == 0
-            known[key] = tables(folder)
-        return known[key]
+    def hold(plan: Plan, kind: str = "", count: int = 0) -> Verdict:
+        local = tmp_path / "undisturbed"
+        assert launch(make_plan(local, list(plan.specs))) == 0
+        verdict = compare(plan.folder, tables(local))
+        record_property("faults", [kind, count, verdict.lost, verdict.doubled, verdict.different])
+        return verdict
 
-    return run
+    return hold
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the faults by kind and what they cost."""
-    if FAULTS:
-        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(FAULTS.items()) if count)
-        bill = ", ".join(f"{kind} {BILL[kind]}" for kind in ("lost", "doubled", "different"))
-        terminalreporter.write_line(f"Slurm faults: {kinds}; {bill}")
+    reports = [report for part in terminalreporter.stats.values() for report in part if getattr(report, "when", "") == "call"]
+    bill = [value for report in reports for key, value in report.user_properties if key == "faults"]
+    if bill:
+        kinds = ", ".join(f"{kind} {count}" for kind, count, *_ in sorted(bill) if count)
+        cost = ", ".join(f"{name} {sum(row[place] for row in bill)}" for place, name in ((2, "lost"), (3, "doubled"), (4, "different")))
+        terminalreporter.write_line(f"Slurm faults: {kinds or 'none'}; {cost}")

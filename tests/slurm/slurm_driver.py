@@ -1,4 +1,7 @@
-"""A driver to be killed: `slurm_driver.py FOLDER SLOW MINUTES [--dies-after-sbatch]` carries out the plan that the tests have for FOLDER."""
+"""A driver to be killed: `slurm_driver.py FOLDER SLOW MINUTES [BEGIN]` carries out the plan that the tests have for FOLDER.
+
+With BEGIN (when jobs may start, as sbatch takes it) it kills itself between sbatch and the ledger.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ from test_slurm import site, specs
 
 from gradyn.sweep import launch_on_slurm
 
-RUNS = {"killed": 16, "orphan": 8, "interrupted": 6}
+RUNS = {"killed": 12, "orphan": 4, "interrupted": 4}
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    if "--dies-after-sbatch" in sys.argv:
+    slow, minutes, *begin = sys.argv[2:]
+    if begin:
         # An sbatch that submits and then kills whoever called it, before a ledger can be written.
         command = folder.parent / "bin" / "sbatch"
         command.parent.mkdir(exist_ok=True)
@@ -23,4 +27,4 @@ if __name__ == "__main__":
         command.chmod(0o755)
         os.environ["PATH"] = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
     plan = make_plan(folder, specs(RUNS[folder.name]))
-    sys.exit(launch_on_slurm(plan, site(float(sys.argv[2]), shard_minutes=float(sys.argv[3]))))
+    sys.exit(launch_on_slurm(plan, site(float(slow), shard_minutes=float(minutes), sbatch=tuple(f"--begin={when}" for when in begin))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,6 @@ HERE = Path(__file__).resolve().parent
 KEYS = {"runs": ["run_id"], "steps": ["run_id", "step"], "layers": ["run_id", "step", "layer"]}
 # Of the machine and the moment.
 _OF_THE_MOMENT = ("wall_s", "date", "commit", "dirty")
-FAULTS: Counter[str] = Counter()
-BILL: Counter[str] = Counter()
 
 
 def make_plan(folder: Path, specs: list[RunSpec], **execution: object) -> Plan:
@@ -45,8 +42,8 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
     return found
 
 
-def compare(folder: Path, reference: dict[str, pd.DataFrame], kind: str = "none", count: int = 0) -> Verdict:
-    """Hold a folder to the tables of an undisturbed local sweep of the same runs, and enter the faults it went through."""
+def compare(folder: Path, reference: dict[str, pd.DataFrame]) -> Verdict:
+    """Hold a folder to the tables of an undisturbed local sweep of the same runs."""
     ours = tables(folder)
     wanted = set(reference["runs"]["run_id"])
     lost, doubled, different = wanted - set(ours["runs"]["run_id"]), set(), set()
@@ -61,10 +58,7 @@ def compare(folder: Path, reference: dict[str, pd.DataFrame], kind: str = "none"
                 different.add(run_id)
         strangers = set(ours[table]["run_id"]) - wanted
         assert not strangers, f"{table} has runs that nobody asked for: {strangers}"
-    FAULTS[kind] += count
-    verdict = Verdict(len(lost), len(doubled), len(different))
-    BILL.update(lost=verdict.lost, doubled=verdict.doubled, different=verdict.different)
-    return verdict
+    return Verdict(len(lost), len(doubled), len(different))
 
 
 def until(holds: Callable[[], object], seconds: float = 60.0) -> None:

@@ -6,16 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from slow_component import Raises, Slow
-from slurm_faults import HERE, Verdict, committed, compare, make_plan, running, until
+from slurm_faults import HERE, Verdict, committed, make_plan, running, until
 
 import gradyn.sweep.tasks
 from gradyn.core import ConfigError
@@ -26,7 +26,7 @@ from runs import make_spec
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("cluster")]
 CLEAN = Verdict(lost=0, doubled=0, different=0)
-Undisturbed = Callable[[list[RunSpec]], dict[str, pd.DataFrame]]
+Judge = Callable[..., Verdict]
 # Minutes: a stack of two of these runs is 0.0037 s by estimate, so that a task is one stack, or so many.
 ONE_STACK, A_STACK = 1e-6, 0.0038 / 60
 
@@ -48,12 +48,12 @@ def stacks_are_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("stacks_are_parts")
-def test_a_time_limit_puts_the_task_back_and_it_goes_on(tmp_path: Path, undisturbed: Undisturbed, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = make_plan(tmp_path / "limit", specs(24))
-    # Four stacks of 12 s a task; the notice of a limit of one minute comes after some 30 s.
-    assert launch_on_slurm(plan, site(6.0, time=1, wait=False, shard_minutes=4 * A_STACK)) == 0
+def test_a_time_limit_puts_the_task_back_and_it_goes_on(tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_plan(tmp_path / "limit", specs(48))
+    # Eight stacks of 8 s a task; the notice of a limit of two minutes comes after 30 to 60 s.
+    assert launch_on_slurm(plan, site(4.0, time=2, wait=False, shard_minutes=8 * A_STACK)) == 0
     said = capsys.readouterr().out
-    assert "24 runs are on their way" in said
+    assert "48 runs are on their way" in said
     assert "Cancel: scancel" in said
     jobs = in_flight(plan.folder)
     assert len(jobs) == 3
@@ -67,94 +67,97 @@ def test_a_time_limit_puts_the_task_back_and_it_goes_on(tmp_path: Path, undistur
         return len(put_back)
 
     until(lambda: told() >= 3, seconds=100)
-    assert committed(plan.folder) < 12, "the limit must fall into the work, or it tests nothing"
+    assert committed(plan.folder) < 24, "the limit must fall into the work, or it tests nothing"
     assert launch_on_slurm(plan, site()) == 0
     assert "Submitted" not in capsys.readouterr().out
-    assert compare(plan.folder, undisturbed(list(plan.specs)), "time limit", 3) == CLEAN
+    assert judge(plan, "time limit", 3) == CLEAN
 
 
-def test_slurm_gives_what_a_local_sweep_gives(tmp_path: Path, undisturbed: Undisturbed, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = make_plan(tmp_path / "same", specs(12))
+def test_slurm_gives_what_a_local_sweep_gives(tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_plan(tmp_path / "same", specs(10))
     seen: list[tuple[int, int]] = []
     assert launch_on_slurm(plan, site(), lambda now, total: seen.append((now, total))) == 0
     said = capsys.readouterr().out
-    # Six stacks, and MaxArraySize is 5 here.
+    # Five stacks, and MaxArraySize is 5 here.
     tasks = [int(line.split(", ")[1].split()[0]) for line in said.splitlines() if line.startswith("Submitted")]
-    assert tasks == [slurm.largest_array(), 6 - slurm.largest_array()] == [4, 2]
-    assert "12 of 12 runs" in said
-    assert seen[-1] == (12, 12)
-    assert compare(plan.folder, undisturbed(list(plan.specs))) == CLEAN
+    assert tasks == [slurm.largest_array(), 5 - slurm.largest_array()] == [4, 1]
+    assert "10 of 10 runs" in said
+    assert seen[-1] == (10, 10)
+    assert judge(plan) == CLEAN
     assert not list((plan.folder / "slurm").iterdir())
     assert not list(plan.folder.rglob("*.pkl"))
     assert not list(private_folder(plan.folder).rglob("*.pkl"))
 
 
-def test_a_killed_driver_and_another_shard_size_give_the_same_table(tmp_path: Path, undisturbed: Undisturbed, rng: np.random.Generator) -> None:
-    runs = specs(16)
-    plan = make_plan(tmp_path / "killed", runs)
+def test_a_killed_driver_and_another_shard_size_give_the_same_table(tmp_path: Path, judge: Judge, rng: np.random.Generator) -> None:
+    plan = make_plan(tmp_path / "killed", specs(12))
     for minutes in (ONE_STACK, 2 * A_STACK, 3 * A_STACK):
         driver = drive(plan.folder, "0.5", str(minutes))
-        until(lambda: in_flight(plan.folder) or committed(plan.folder) == 8)
+        until(lambda: in_flight(plan.folder) or len(done(plan.folder)) == 12)
         time.sleep(rng.uniform(0, 3))
         driver.send_signal(signal.SIGKILL)
-        driver.wait()
+        driver.communicate()
     assert launch_on_slurm(plan, site()) == 0
-    assert compare(plan.folder, undisturbed(runs), "driver killed", 3) == CLEAN
+    assert judge(plan, "driver killed", 3) == CLEAN
 
 
-def test_an_array_whose_driver_died_before_the_ledger_is_cancelled(tmp_path: Path, undisturbed: Undisturbed, capsys: pytest.CaptureFixture[str]) -> None:
-    runs = specs(8)
-    plan = make_plan(tmp_path / "orphan", runs)
-    for _ in range(3):
-        driver = drive(plan.folder, "3", str(ONE_STACK), "--dies-after-sbatch")
-        assert driver.wait(60) == -signal.SIGKILL
+def test_an_array_whose_driver_died_before_the_ledger_is_cancelled(tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_plan(tmp_path / "orphan", specs(4))
+    # Arrays that wait, and at last one that runs.
+    for begin in ("now+90", "now+90", "now"):
+        driver = drive(plan.folder, "3", str(ONE_STACK), begin)
+        said, _ = driver.communicate(timeout=60)
+        assert driver.returncode == -signal.SIGKILL, said
         orphans = {job.array for job in slurm.queue(job_name(plan.folder))}
-        assert len(orphans) == 1
+        assert len(orphans) == 1, "the next driver cancels what the last one left"
         assert not in_flight(plan.folder)
+    until(lambda: running(plan.folder))
     with pytest.raises(ConfigError, match=f"have no Slurm jobs in flight; got 'jobs {orphans.copy().pop()}'"):
         launch(plan)
     assert launch_on_slurm(plan, site()) == 0
     assert f"Array {orphans.pop()} is of this sweep, but its driver died" in capsys.readouterr().out
-    assert compare(plan.folder, undisturbed(runs), "killed between sbatch and ledger", 3) == CLEAN
+    assert judge(plan, "killed between sbatch and ledger", 3) == CLEAN
 
 
-def test_cancelled_tasks_are_named_and_only_their_runs_are_done_again(tmp_path: Path, undisturbed: Undisturbed, capsys: pytest.CaptureFixture[str]) -> None:
-    runs = specs(8)
-    plan = make_plan(tmp_path / "cancelled", runs)
+def test_cancelled_tasks_are_named_and_only_their_runs_are_done_again(tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_plan(tmp_path / "cancelled", specs(8))
+    cancelled: list[slurm.Job] = []
+
+    def cancel() -> None:
+        until(lambda: running(plan.folder))
+        cancelled.extend(slurm.queue(job_name(plan.folder))[-3:])
+        for job in cancelled:
+            subprocess.run(["scancel", job.key], check=True)
+
+    beside = threading.Thread(target=cancel)
+    beside.start()
     # Four tasks, of which Slurm may run one at a time.
-    assert launch_on_slurm(plan, site(2.0, wait=False, max_in_flight=1)) == 0
-    until(lambda: running(plan.folder))
-    jobs = slurm.queue(job_name(plan.folder))
-    for job in jobs[-3:]:
-        subprocess.run(["scancel", job.key], check=True)
-    capsys.readouterr()
-    assert launch_on_slurm(plan, site()) == 1
+    assert launch_on_slurm(plan, site(4.0, max_in_flight=1)) == 1
+    beside.join()
     said = capsys.readouterr().out
-    for job in jobs[-3:]:
+    for job in cancelled:
         assert f"Task {job.key} is over and left 2 of 2 runs undone; its log: {private_folder(plan.folder)}" in said
-    before = done(plan.folder)
+    assert len(done(plan.folder)) == 2
     assert launch_on_slurm(plan, site()) == 0
-    assert f"Submitted {8 - len(before)} runs" in capsys.readouterr().out
-    assert compare(plan.folder, undisturbed(runs), "scancel", 3) == CLEAN
+    assert "Submitted 6 runs" in capsys.readouterr().out
+    assert judge(plan, "scancel", 3) == CLEAN
 
 
 @pytest.mark.usefixtures("stacks_are_parts")
-def test_requeued_tasks_go_on_behind_their_last_part(tmp_path: Path, undisturbed: Undisturbed) -> None:
-    runs = specs(18)
-    plan = make_plan(tmp_path / "requeued", runs)
+def test_requeued_tasks_go_on_behind_their_last_part(tmp_path: Path, judge: Judge) -> None:
+    plan = make_plan(tmp_path / "requeued", specs(18))
     assert launch_on_slurm(plan, site(1.0, wait=False, shard_minutes=3 * A_STACK)) == 0
     for count in (1, 2, 3):
         # Each in the midst of its work, and not before something was committed.
         until(lambda count=count: committed(plan.folder) >= count and running(plan.folder))
         subprocess.run(["scontrol", "requeue", running(plan.folder)[0].key], check=True)
     assert launch_on_slurm(plan, site()) == 0
-    assert compare(plan.folder, undisturbed(runs), "requeue", 3) == CLEAN
+    assert judge(plan, "requeue", 3) == CLEAN
 
 
 @pytest.mark.usefixtures("stacks_are_parts")
-def test_preempted_tasks_come_back(tmp_path: Path, undisturbed: Undisturbed) -> None:
-    runs = specs(18)
-    plan = make_plan(tmp_path / "preempted", runs)
+def test_preempted_tasks_come_back(tmp_path: Path, judge: Judge) -> None:
+    plan = make_plan(tmp_path / "preempted", specs(18))
     assert launch_on_slurm(plan, site(1.0, wait=False, partition="low", shard_minutes=3 * A_STACK)) == 0
     until(lambda: len(running(plan.folder)) == 3 and committed(plan.folder) >= 1)
     # All four processors of their node, for a moment.
@@ -162,12 +165,11 @@ def test_preempted_tasks_come_back(tmp_path: Path, undisturbed: Undisturbed) -> 
     until(lambda: not running(plan.folder))
     assert len(in_flight(plan.folder)) == 3, "preempted, and back in the queue"
     assert launch_on_slurm(plan, site()) == 0
-    assert compare(plan.folder, undisturbed(runs), "preemption", 3) == CLEAN
+    assert judge(plan, "preemption", 3) == CLEAN
 
 
-def test_ctrl_c_leaves_the_array_and_says_how_to_go_on(tmp_path: Path, undisturbed: Undisturbed, capsys: pytest.CaptureFixture[str]) -> None:
-    runs = specs(6)
-    plan = make_plan(tmp_path / "interrupted", runs)
+def test_ctrl_c_leaves_the_array_and_says_how_to_go_on(tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_plan(tmp_path / "interrupted", specs(4))
     driver = drive(plan.folder, "2", str(ONE_STACK))
     until(lambda: running(plan.folder))
     driver.send_signal(signal.SIGINT)
@@ -177,7 +179,7 @@ def test_ctrl_c_leaves_the_array_and_says_how_to_go_on(tmp_path: Path, undisturb
     assert f"The jobs go on without this command. Attach again: the same command. Cancel them: scancel {array}" in said
     assert launch_on_slurm(plan, site()) == 0
     assert "Submitted" not in capsys.readouterr().out
-    assert compare(plan.folder, undisturbed(runs), "Ctrl-C", 1) == CLEAN
+    assert judge(plan, "Ctrl-C", 1) == CLEAN
 
 
 def test_a_run_that_raises_is_a_failure_and_its_neighbours_finish(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

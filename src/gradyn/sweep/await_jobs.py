@@ -104,14 +104,12 @@ class _Watch:
 
     def lost(self, missing: Collection[str]) -> set[str]:
         """Runs that are missing and have nobody who does them; says so once a task."""
-        gone: set[str] = set()
+        carried = {run for key, runs in self._runs.items() if self._absent[key] < _LOOKS for run in runs}
+        gone = set(missing) - carried
         for key, runs in self._runs.items():
-            undone = runs.intersection(missing)
-            if undone and self._absent[key] >= _LOOKS:
-                gone |= undone
+            if undone := runs & gone:
                 self._say(f"lost {key}", f"Task {key} is over and left {len(undone):,} of {len(runs):,} runs undone; its log: {self._log(key)}")
-        carried = frozenset().union(*self._runs.values())
-        return gone | {run for run in missing if run not in carried}
+        return gone
 
     def end(self) -> None:
         """Wait a moment for the last tasks to leave the queue, and forget the arrays that have."""

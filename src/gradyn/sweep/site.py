@@ -58,9 +58,9 @@ class Site:
         for key in ("partition", "account", "constraint"):
             value = getattr(self, key)
             _require(value is None or _is_line(value), key, "be one word as sbatch takes it, or null", value)
-        for key in ("time", "cpus"):
-            value = getattr(self, key)
-            _require(type(value) is int and value >= 1, key, f"be a whole number{' of minutes' if key == 'time' else ''} >= 1", value)
+        # Slurm's notice may come a minute early, and a job that has just begun can't heed it yet.
+        _require(type(self.time) is int and self.time >= 2, "time", "be a whole number of minutes >= 2", self.time)
+        _require(type(self.cpus) is int and self.cpus >= 1, "cpus", "be a whole number >= 1", self.cpus)
         is_size = self.memory is None or (isinstance(self.memory, str) and re.fullmatch(r"[1-9]\d*[KMGT]", self.memory) is not None)
         _require(is_size, "memory", "be a size such as 4G or 800M, or null", self.memory)
         limit = self.max_in_flight
