@@ -176,9 +176,10 @@ def test_ctrl_c_leaves_the_array_and_says_how_to_go_on(tmp_path: Path, judge: Ju
     said, _ = driver.communicate(timeout=30)
     assert driver.returncode == 130, said
     (array,) = {key.partition("_")[0] for key in in_flight(plan.folder)}
-    assert f"The jobs go on without this command. Attach again: the same command. Cancel them: scancel {array}" in said
+    assert f"The jobs go on without this command. Attach: the same command again. Cancel: scancel {array}" in said
     assert launch_on_slurm(plan, site()) == 0
     assert "Submitted" not in capsys.readouterr().out
+    assert not list((plan.folder / "slurm").iterdir())
     assert judge(plan, "Ctrl-C", 1) == CLEAN
 
 

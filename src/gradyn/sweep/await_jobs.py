@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from gradyn.store import done, failures
 from gradyn.sweep import ledger, slurm
@@ -66,9 +66,17 @@ def await_jobs(
             watch.end()
         except KeyboardInterrupt:
             code = 130
-            progress.say(watch.how_it_goes_on())
+            progress.say(how_it_goes_on(watch.arrays() or entries))
     progress.summary(statuses, failed, failed_before, zeros)
     return code or int(bool(failed or failed_before or arrivals.missing))
+
+
+def how_it_goes_on(arrays: Iterable[int]) -> str:
+    """What goes on without a driver, and how to attach to it or end it."""
+    ids = " ".join(map(str, sorted(arrays)))
+    if not ids:
+        return "No jobs are in the queue. Go on: the same command."
+    return f"The jobs go on without this command. Attach: the same command again. Cancel: scancel {ids}"
 
 
 class _Watch:
@@ -123,10 +131,9 @@ class _Watch:
             if array not in alive and "squeue" not in self._said:
                 ledger.forget(self._plan.folder, entry, keep_logs=not entry.all_runs() <= settled)
 
-    def how_it_goes_on(self) -> str:
-        """What Ctrl-C did not stop, and how to."""
-        ids = " ".join(map(str, sorted({job.array for job in self._jobs} or set(self._entries))))
-        return f"The jobs go on without this command. Attach again: the same command. Cancel them: scancel {ids}"
+    def arrays(self) -> set[int]:
+        """Those that have a task in the queue, as of the last look."""
+        return {job.array for job in self._jobs}
 
     def _log(self, key: str) -> str:
         array, _, index = key.partition("_")

@@ -12,7 +12,7 @@ from pathlib import Path
 from gradyn.core import ConfigError
 from gradyn.store import clean, done, failures, lock, open_folder
 from gradyn.sweep import ledger, slurm
-from gradyn.sweep.await_jobs import await_jobs
+from gradyn.sweep.await_jobs import await_jobs, how_it_goes_on
 from gradyn.sweep.launch import Watcher, queue
 from gradyn.sweep.ledger import Entry
 from gradyn.sweep.pack import Pack, cost
@@ -60,19 +60,22 @@ def launch_on_slurm(plan: Plan, site: Site, watcher: Watcher | None = None) -> i
         failed_before = set() if plan.execution.retry_failed else planned & set(failures(plan.folder)) - stored - flying
         wanted = [spec for spec in plan.specs if spec.run_id not in stored and spec.run_id not in failed_before]
         progress = Progress(plan, len(stored & planned), len(wanted), sum(cost((spec,)) for spec in wanted))
-        is_refused = _submit(plan, site, [spec for spec in wanted if spec.run_id not in flying], largest, entries, progress)
+        try:
+            is_refused = _submit(plan, site, [spec for spec in wanted if spec.run_id not in flying], largest, entries, progress)
+        except KeyboardInterrupt:
+            progress.say("Interrupted while submitting. " + how_it_goes_on(entries))
+            return 130
         if not site.wait:
             _leave(progress, entries, len(wanted))
             return int(is_refused or bool(failed_before))
-        code = await_jobs(plan, site, entries, wanted, failed_before, progress, watcher)
-        return code or int(is_refused)
+        return await_jobs(plan, site, entries, wanted, failed_before, progress, watcher) or int(is_refused)
 
 
 def _print_script(plan: Plan, site: Site) -> int:
     stored = done(plan.folder) if plan.folder.is_dir() else frozenset()
     work = _tasks(plan, site, [spec for spec in plan.specs if spec.run_id not in stored])
     sys.stdout.write(f"{script(plan, site, max(1, len(work)))}\n")
-    sys.stdout.write(f"# {len(work)} tasks; nothing was submitted.\n")
+    sys.stdout.write(f"# {_counted(len(work))}, in arrays below the cluster's MaxArraySize; nothing was submitted.\n")
     return 0
 
 
@@ -101,6 +104,7 @@ def _attach(folder: Path) -> tuple[dict[int, Entry], list[Job]]:
     for entry in [entry for array, entry in entries.items() if array not in alive]:
         ledger.forget(folder, entry, keep_logs=not entry.all_runs() <= settled)
         del entries[entry.array]
+    ledger.tidy(folder, entries.values())
     for line in clean(folder, frozenset().union(*(entries[job.array].shards(job.index) for job in jobs))):
         print(line)
     return entries, jobs
@@ -125,17 +129,18 @@ def _submit(plan: Plan, site: Site, missing: list[RunSpec], largest: int, entrie
         except SlurmError as error:
             if begin == 0:
                 raise ConfigError("hydra.launcher", "be what Slurm accepts", str(error), "--dry-run prints the batch script.") from error
-            progress.say(f"{len(work) - begin:,} of {len(work):,} tasks are not submitted: {error}. The same command again submits them.")
+            progress.say(f"{len(work) - begin:,} of {_counted(len(work))} are not submitted: {error}. The same command again submits them.")
             return True
         entries[entry.array] = entry
         runs = len(entry.all_runs())
-        progress.say(f"Submitted {runs:,} runs as array {entry.array}, {len(part):,} tasks; logs in {ledger.private_folder(plan.folder) / entry.place}")
+        progress.say(f"Submitted {runs:,} runs as array {entry.array}, {_counted(len(part))}; logs in {ledger.private_folder(plan.folder) / entry.place}")
     return False
 
 
+def _counted(count: int) -> str:
+    return f"{count:,} task{'s' * (count != 1)}"
+
+
 def _leave(progress: Progress, entries: dict[int, Entry], wanted: int) -> None:
-    if entries:
-        ids = " ".join(map(str, sorted(entries)))
-        progress.say(f"{wanted:,} runs are on their way. Attach: the same command with hydra.launcher.wait=true. Cancel: scancel {ids}")
-    else:
-        progress.say("Nothing is left to submit.")
+    line = f"{wanted:,} runs are on their way. {how_it_goes_on(entries)}" if wanted else "Nothing is left to submit."
+    progress.say(line)

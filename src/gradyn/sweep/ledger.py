@@ -10,13 +10,13 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gradyn.core import ConfigError
-from gradyn.store import StoreError, create_text, shard_id
+from gradyn.store import TEMPORARY, StoreError, create_text, shard_id
 from gradyn.sweep import slurm
 
 _FOLDER = "slurm"
@@ -129,6 +129,20 @@ def forget(folder: Path, entry: Entry, *, keep_logs: bool) -> None:
     else:
         shutil.rmtree(place, ignore_errors=True)
     (folder / _FOLDER / f"{entry.array}.json").unlink(missing_ok=True)
+
+
+def tidy(folder: Path, entries: Iterable[Entry]) -> None:
+    """Remove what drivers left that died while they submitted; nothing of `entries`, and no logs that were kept.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    for path in (folder / _FOLDER).glob(f".*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
+    kept = {entry.place for entry in entries}
+    for place in private_folder(folder).glob("*"):
+        if place.name not in kept and any(place.glob("*.json")):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def in_flight(folder: Path) -> dict[str, frozenset[str]]:

@@ -13,6 +13,7 @@ from gradyn.core import require
 _LINE = re.compile(r"(?:#SBATCH\s+)?--(?P<key>[a-z][a-z0-9-]*)(?:=(?P<value>.+))?")
 # What gradyn itself needs to say; another value would lose runs or logs.
 _OURS = ("array", "job-name", "output", "error", "open-mode", "signal", "requeue", "no-requeue", "ntasks", "nodes")
+_EXAMPLES = {"sbatch": 'hydra.launcher.sbatch=["--gres=gpu:1"]', "setup": 'hydra.launcher.setup=["module load cuda"]'}
 # Seconds before the time limit at which a task is told to stop, as long as that leaves it most of its time.
 _NOTICE = 90
 
@@ -72,7 +73,7 @@ class Site:
             _require(isinstance(getattr(self, key), bool), key, "be true or false", getattr(self, key))
         for key in ("sbatch", "setup"):
             lines = getattr(self, key)
-            _require(isinstance(lines, tuple) and all(map(_is_line, lines)), key, "be a list of lines", lines, f"For example hydra.launcher.{key}=['...'].")
+            _require(isinstance(lines, tuple) and all(map(_is_line, lines)), key, "be a list of lines", lines, f"For example '{_EXAMPLES[key]}'.")
         for line in self.sbatch:
             found = _LINE.fullmatch(line.strip())
             _require(found is not None, "sbatch", "be lines such as --gres=gpu:1", line)

@@ -96,10 +96,12 @@ def _parameters(plan: Plan, site: Site) -> dict[str, Any]:
         "job_name": ledger.job_name(plan.folder),
         "time": site.time,
         "cpus_per_task": site.cpus,
-        "setup": list(site.setup),
+        "setup": list(site.setup) or None,
         "signal_delay_s": site.notice,
         "array_parallelism": site.max_in_flight or _ARRAY_PARALLELISM,
         "stderr_to_stdout": True,
+        # Since 22.05 srun no longer takes this from sbatch, and would bind all workers to one core.
+        "srun_args": [f"--cpus-per-task={site.cpus}"],
         # submitit's own would be refused where keys are accounted.
         "wckey": None,
         "additional_parameters": {"requeue": True, **site.options},

@@ -40,8 +40,14 @@ def sweep(arguments: Sequence[str]) -> int:
         overrides = [lower(line) for line in given.overrides]
         overrides += ["exec.retry_failed=true"] if given.retry_failed else []
         if given.dry_run:
-            has_launcher = any(line.lstrip("+").startswith("hydra/launcher=") for line in overrides)
-            require(has_launcher, "--dry-run", "come with a launcher that submits", "hydra/launcher=local", "gradyn plan prints what would run here.")
+            launchers = [line.partition("=")[2] for line in overrides if line.lstrip("+").startswith("hydra/launcher=")]
+            require(
+                launchers[-1:] not in ([], ["local"]),
+                "--dry-run",
+                "come with a launcher that submits",
+                "hydra/launcher=local",
+                "gradyn plan prints what would run here.",
+            )
             overrides.append("hydra.launcher.dry_run=true")
         with Refusals(hydra.config_loader, _config_name(given), given.overrides):
             code = hydra.multirun(_config_name(given), _no_task, overrides, with_log_configuration=False)

@@ -48,12 +48,16 @@ def register_plugins() -> None:
 
 
 def search_path(config_dir: str | Path | None = None) -> ConfigSearchPath:
-    """The packaged configs, and before them the user's folder.
+    """The packaged configs, `configs/local/` where there is one, and the user's folder.
 
     Raises:
         ConfigError: the user's folder is missing.
     """
-    path = create_config_search_path(f"file://{packaged('configs')}")
+    configs = packaged("configs")
+    path = create_config_search_path(f"file://{configs}")
+    # One's own site and one's own experiments: git knows nothing of that folder, and no wheel has it.
+    if (configs / "local").is_dir():
+        path.prepend(provider="local", path=f"file://{configs / 'local'}", anchor=SearchPathQuery(provider="schema"))
     if config_dir is not None:
         folder = Path(config_dir).absolute()
         if not folder.is_dir():

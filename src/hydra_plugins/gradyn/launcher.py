@@ -54,7 +54,15 @@ class SlurmLauncher(Launcher):
         self.settings = settings
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called once by Hydra; everything needed is in the plan."""
+        """Called once by Hydra, before anything is planned.
+
+        Raises:
+            ConfigError: a setting breaks its rule.
+        """
+        from gradyn.sweep import Site
+        from hydra_plugins.gradyn._planner import plain
+
+        self.site = Site.of({key: plain(value) for key, value in self.settings.items()})
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Refused: another sweeper would hand over jobs one by one."""
@@ -62,13 +70,11 @@ class SlurmLauncher(Launcher):
 
     def launch_plan(self, plan: Plan) -> int:
         """Carry out the plan; returns the exit code."""
-        from gradyn.sweep import Site, launch_on_slurm
-        from hydra_plugins.gradyn._planner import plain
+        from gradyn.sweep import launch_on_slurm
 
-        site = Site.of({key: plain(value) for key, value in self.settings.items()})
-        if site.dry_run or not site.wait:
-            return launch_on_slurm(plan, site)
-        return _with_figures(plan, lambda watcher: launch_on_slurm(plan, site, watcher))
+        if self.site.dry_run or not self.site.wait:
+            return launch_on_slurm(plan, self.site)
+        return _with_figures(plan, lambda watcher: launch_on_slurm(plan, self.site, watcher))
 
 
 def _with_figures(plan: Plan, carry_out: Callable[[Any], int]) -> int:
