@@ -43,6 +43,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "Makefile", "constraints.txt"):
         shutil.copy(ROOT / name, copy / name)
+    (copy / "configs" / "local").mkdir(exist_ok=True)
+    (copy / "configs" / "local" / "own.yaml").write_text("# Nobody else's business.\n")
     return copy
 
 

@@ -55,15 +55,16 @@ def search_path(config_dir: str | Path | None = None) -> ConfigSearchPath:
     """
     configs = packaged("configs")
     path = create_config_search_path(f"file://{configs}")
-    # One's own site and one's own experiments: git knows nothing of that folder, and no wheel has it.
-    if (configs / "local").is_dir():
-        path.prepend(provider="local", path=f"file://{configs / 'local'}", anchor=SearchPathQuery(provider="schema"))
     if config_dir is not None:
         folder = Path(config_dir).absolute()
         if not folder.is_dir():
             raise ConfigError("--config-dir", "be an existing folder", str(config_dir), "Create it, or correct the path.")
         # Hydra's own place for --config-dir: just before the schemas, so that the packaged option of the same name wins.
         path.prepend(provider="command-line", path=f"file://{folder}", anchor=SearchPathQuery(provider="schema"))
+    # One's own site and one's own experiments: git knows nothing of that folder, and no wheel has it. Behind
+    # the user's folder, which somebody has named just now.
+    if (configs / "local").is_dir():
+        path.prepend(provider="local", path=f"file://{configs / 'local'}", anchor=SearchPathQuery(provider="schema"))
     return path
 
 
