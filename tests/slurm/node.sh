@@ -8,7 +8,7 @@ conf=$state/slurm.conf
 host=$(hostname -s)
 packages="slurmctld slurmd slurm-client munge"
 
-fail() { echo "slurm-$action: $*" >&2; exit 1; }
+fail() { echo "make slurm-$action: $*" >&2; exit 1; }
 
 # `runs NAME PROGRAM`: whether the process whose id is in NAME.pid is there and is that program.
 runs() { [ -s "$state/$1.pid" ] && [ "$(cat "/proc/$(cat "$state/$1.pid")/comm" 2>/dev/null)" = "$2" ]; }

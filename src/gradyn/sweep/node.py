@@ -1,4 +1,4 @@
-"""Node: what a job does. submitit carries a path and an index into the job; everything else is read as JSON."""
+"""Node: what a job does. submitit carries a path, and names of modules, into the job; everything else is read as JSON."""
 
 from __future__ import annotations
 
