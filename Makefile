@@ -65,7 +65,7 @@ slurm-up: ## install and start a Slurm on the loopback, for the tests (Debian, r
 
 # Three processes on any machine: most of the time they wait for the queue.
 slurm: setup ## the tests that need a Slurm, on that one; fails where there is none
-	GRADYN_SLURM=required $(PY) -m pytest -m slurm tests/slurm -n 3 --dist worksteal $(ARGS)
+	GRADYN_SLURM_REQUIRED=1 $(PY) -m pytest -m slurm tests/slurm -n 3 --dist worksteal $(ARGS)
 
 slurm-down: ## stop it, and remove what it wrote
 	@tests/slurm/node.sh down

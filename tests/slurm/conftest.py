@@ -16,7 +16,7 @@ from gradyn.sweep import Plan, launch
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
-    """The cluster of `make slurm-up`, or of the machine; skipped where there is none, unless GRADYN_SLURM=required."""
+    """The cluster of `make slurm-up`, or of the machine; skipped where there is none, unless GRADYN_SLURM_REQUIRED is set."""
     before = dict(os.environ)
     conf = subprocess.run([HERE / "node.sh", "conf"], capture_output=True, text=True, check=True).stdout.strip()
     if Path(conf).exists():
@@ -24,7 +24,7 @@ def cluster() -> Iterator[None]:
     is_up = shutil.which("sinfo") is not None and subprocess.run(["sinfo"], capture_output=True, check=False).returncode == 0
     if not is_up:
         reason = "no Slurm answers here; make slurm-up starts one"
-        if os.environ.get("GRADYN_SLURM") == "required":
+        if os.environ.get("GRADYN_SLURM_REQUIRED"):
             pytest.fail(reason)
         pytest.skip(reason)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))

@@ -3,7 +3,7 @@
 # Debian's packages, no systemd, root. Everything it writes is in one folder; `up` twice and `down` twice do no harm.
 set -euo pipefail
 
-state=${GRADYN_SLURM:-${TMPDIR:-/tmp}/gradyn-slurm}
+state=${GRADYN_SLURM_FOLDER:-${TMPDIR:-/tmp}/gradyn-slurm}
 conf=$state/slurm.conf
 host=$(hostname -s)
 packages="slurmctld slurmd slurm-client munge"

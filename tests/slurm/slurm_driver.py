@@ -14,7 +14,7 @@ from test_slurm import site, specs
 
 from gradyn.sweep import launch_on_slurm
 
-RUNS = {"killed": 12, "orphan": 4, "interrupted": 4}
+RUNS = {"killed": 8, "orphan": 4, "interrupted": 4}
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

@@ -90,10 +90,10 @@ def test_slurm_gives_what_a_local_sweep_gives(tmp_path: Path, judge: Judge, caps
 
 
 def test_a_killed_driver_and_another_shard_size_give_the_same_table(tmp_path: Path, judge: Judge, rng: np.random.Generator) -> None:
-    plan = make_plan(tmp_path / "killed", specs(12))
+    plan = make_plan(tmp_path / "killed", specs(8))
     for minutes in (ONE_STACK, 2 * A_STACK, 3 * A_STACK):
         driver = drive(plan.folder, "0.5", str(minutes))
-        until(lambda: in_flight(plan.folder) or len(done(plan.folder)) == 12)
+        until(lambda: in_flight(plan.folder) or len(done(plan.folder)) == 8)
         time.sleep(rng.uniform(0, 3))
         driver.send_signal(signal.SIGKILL)
         driver.communicate()
@@ -114,7 +114,7 @@ def test_an_array_whose_driver_died_before_the_ledger_is_cancelled(tmp_path: Pat
     until(lambda: running(plan.folder))
     with pytest.raises(ConfigError, match=f"have no Slurm jobs in flight; got 'jobs {orphans.copy().pop()}'"):
         launch(plan)
-    assert launch_on_slurm(plan, site()) == 0
+    assert launch_on_slurm(plan, site(shard_minutes=1.0)) == 0
     assert f"Array {orphans.pop()} is of this sweep, but its driver died" in capsys.readouterr().out
     assert judge(plan, "killed between sbatch and ledger", 3) == CLEAN
 
@@ -138,7 +138,7 @@ def test_cancelled_tasks_are_named_and_only_their_runs_are_done_again(tmp_path: 
     for job in cancelled:
         assert f"Task {job.key} is over and left 2 of 2 runs undone; its log: {private_folder(plan.folder)}" in said
     assert len(done(plan.folder)) == 2
-    assert launch_on_slurm(plan, site()) == 0
+    assert launch_on_slurm(plan, site(shard_minutes=1.0)) == 0
     assert "Submitted 6 runs" in capsys.readouterr().out
     assert judge(plan, "scancel", 3) == CLEAN
 
