@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from slurm_faults import HERE, Verdict, compare, make_plan, tables
+from slurm_faults import HERE, Verdict, compare, make_plan, tables, until
 
-from gradyn.sweep import Plan, launch
+from gradyn.sweep import Plan, launch, slurm
+from gradyn.sweep.ledger import job_name
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +39,8 @@ def judge(tmp_path: Path, record_property: Callable[[str, object], None]) -> Cal
     """Holds a folder to a local sweep of the same runs, and enters the faults that it went through into the bill."""
 
     def hold(plan: Plan, kind: str = "", count: int = 0) -> Verdict:
+        # What is still alive could double runs later.
+        until(lambda: not slurm.queue(job_name(plan.folder)))
         local = tmp_path / "undisturbed"
         assert launch(make_plan(local, list(plan.specs))) == 0
         verdict = compare(plan.folder, tables(local))

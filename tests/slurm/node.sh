@@ -68,7 +68,7 @@ SelectTypeParameters=CR_CPU
 SchedulerParameters=sched_min_interval=100000,sched_interval=2,bf_interval=5
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-NodeName=plain NodeHostname=$host NodeAddr=127.0.0.1 Port=16818 CPUs=4 RealMemory=16000 State=UNKNOWN
+NodeName=plain NodeHostname=$host NodeAddr=127.0.0.1 Port=16818 CPUs=12 RealMemory=16000 State=UNKNOWN
 NodeName=contested NodeHostname=$host NodeAddr=127.0.0.1 Port=16819 CPUs=4 RealMemory=16000 State=UNKNOWN
 PartitionName=main Nodes=plain Default=YES PriorityTier=1 MaxTime=60 PreemptMode=OFF State=UP
 PartitionName=low Nodes=contested GraceTime=10 PriorityTier=1 MaxTime=60 State=UP

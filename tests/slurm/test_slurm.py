@@ -92,12 +92,13 @@ def test_slurm_gives_what_a_local_sweep_gives(tmp_path: Path, judge: Judge, caps
 def test_a_killed_driver_and_another_shard_size_give_the_same_table(tmp_path: Path, judge: Judge, rng: np.random.Generator) -> None:
     plan = make_plan(tmp_path / "killed", specs(8))
     for minutes in (ONE_STACK, 2 * A_STACK, 3 * A_STACK):
-        driver = drive(plan.folder, "0.5", str(minutes))
-        until(lambda: in_flight(plan.folder) or len(done(plan.folder)) == 8)
-        time.sleep(rng.uniform(0, 3))
+        driver = drive(plan.folder, "4", str(minutes))
+        # From when it holds the lock: some die before they have submitted, some after.
+        until(lambda driver=driver: f'"pid": {driver.pid},' in holder(plan.folder))
+        time.sleep(rng.uniform(0, 1.5))
         driver.send_signal(signal.SIGKILL)
         driver.communicate()
-    assert launch_on_slurm(plan, site()) == 0
+    assert launch_on_slurm(plan, site(shard_minutes=1.0)) == 0
     assert judge(plan, "driver killed", 3) == CLEAN
 
 
@@ -203,6 +204,12 @@ def test_what_slurm_refuses_is_one_line(tmp_path: Path) -> None:
         launch_on_slurm(plan, site(partition="nonsense"))
     assert "\n" not in str(refused.value)
     assert not list(private_folder(plan.folder).iterdir())
+
+
+def holder(folder: Path) -> str:
+    """What the lock says of who has it."""
+    lock = folder / ".lock"
+    return lock.read_text(encoding="utf-8") if lock.exists() else ""
 
 
 def drive(folder: Path, *arguments: str) -> subprocess.Popen[str]:
