@@ -6,6 +6,7 @@ With BEGIN (when jobs may start, as sbatch takes it) it kills itself between sba
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from gradyn.sweep import launch_on_slurm
 RUNS = {"killed": 8, "orphan": 4, "interrupted": 4}
 
 if __name__ == "__main__":
+    # A suite that runs in the background hands down a SIGINT that is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[1])
     slow, minutes, *begin = sys.argv[2:]
     if begin:
