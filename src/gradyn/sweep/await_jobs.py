@@ -29,13 +29,13 @@ def await_jobs(
     plan: Plan,
     site: Site,
     entries: dict[int, Entry],
-    wanted: list[RunSpec],
+    wanted: Mapping[str, RunSpec],
     failed_before: set[str],
     progress: Progress,
     watcher: Watcher | None,
 ) -> int:
     """Watch until nothing more can come; returns the exit code."""
-    work = {spec.run_id: cost((spec,)) for spec in wanted}
+    work = {run: cost((spec,)) for run, spec in wanted.items()}
     before = len(plan.specs) - len(wanted) - len(failed_before)
     arrivals = Arrivals(plan.folder, work)
     watch = _Watch(plan, entries, progress)

@@ -56,12 +56,13 @@ def launch_on_slurm(plan: Plan, site: Site, watcher: Watcher | None = None) -> i
             raise ConfigError("hydra/launcher", "reach Slurm", str(error), "Try again when squeue answers.") from error
         flying = ledger.waiting_runs(entries, jobs)
         stored = done(plan.folder)
-        planned = {spec.run_id for spec in plan.specs}
-        failed_before = set() if plan.execution.retry_failed else planned & set(failures(plan.folder)) - stored - flying
-        wanted = [spec for spec in plan.specs if spec.run_id not in stored and spec.run_id not in failed_before]
-        progress = Progress(plan, len(stored & planned), len(wanted), sum(cost((spec,)) for spec in wanted))
+        # Once: an id is a hash of the whole spec.
+        planned = {spec.run_id: spec for spec in plan.specs}
+        failed_before = set() if plan.execution.retry_failed else planned.keys() & set(failures(plan.folder)) - stored - flying
+        wanted = {run: spec for run, spec in planned.items() if run not in stored and run not in failed_before}
+        progress = Progress(plan, len(stored & planned.keys()), len(wanted), sum(cost((spec,)) for spec in wanted.values()))
         try:
-            is_refused = _submit(plan, site, [spec for spec in wanted if spec.run_id not in flying], largest, entries, progress)
+            is_refused = _submit(plan, site, [spec for run, spec in wanted.items() if run not in flying], largest, entries, progress)
         except KeyboardInterrupt:
             progress.say("Interrupted while submitting. " + how_it_goes_on(entries))
             return 130
