@@ -13,7 +13,7 @@ the manifest: a run is done if and only if it is in `runs/`. A sweep, from its d
 
 from gradyn.store.clean import clean
 from gradyn.store.failures import failure, failures, write_failure
-from gradyn.store.files import commit, temporary_name
+from gradyn.store.files import TEMPORARY, commit, create_text, temporary_name
 from gradyn.store.folder import check_folder, open_folder, stored_log
 from gradyn.store.lock import lock
 from gradyn.store.provenance import provenance
@@ -28,6 +28,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "SPEC_COLUMNS",
     "TABLES",
+    "TEMPORARY",
     "Results",
     "ShardWriter",
     "StoreError",
@@ -37,6 +38,7 @@ __all__ = [
     "clean",
     "columns",
     "commit",
+    "create_text",
     "done",
     "failure",
     "failures",

@@ -11,13 +11,15 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from pathlib import Path
 
 import torch
 
 from gradyn.core import ConfigError
 from gradyn.store import StoreError, clean, done, failures, lock, open_folder
+from gradyn.sweep.ledger import require_no_jobs
 from gradyn.sweep.pack import Pack, cost, pack
-from gradyn.sweep.plan import Plan
+from gradyn.sweep.plan import Log, Plan
 from gradyn.sweep.progress import Progress
 from gradyn.sweep.shard import Done, Shard, Zeros, run_shard, shards
 from gradyn.sweep.spec import RunSpec
@@ -42,6 +44,7 @@ def launch(plan: Plan, watcher: Watcher | None = None) -> int:
     check_device(plan.execution.device)
     open_folder(plan.folder, plan.log.settings)
     with lock(plan.folder):
+        require_no_jobs(plan.folder)
         open_folder(plan.folder, plan.log.settings, plan.config)
         for line in clean(plan.folder):
             print(line)
@@ -90,8 +93,8 @@ def _carry_out(plan: Plan, work: list[Shard], failed_before: set[str], progress:
     with progress:
         try:
             # Closed by name: an interrupt that falls into this block must stop the workers before anything else happens.
-            with contextlib.closing(_results(plan, work, workers)) as results:
-                for result in results:
+            with contextlib.closing(results(plan.folder, work, plan.log, plan.execution.device, workers)) as reports:
+                for result in reports:
                     statuses.update(result.statuses)
                     failed |= result.failed
                     zeros += result.zeros
@@ -112,16 +115,16 @@ def _carry_out(plan: Plan, work: list[Shard], failed_before: set[str], progress:
     return exit_code or int(bool(failed or failed_before))
 
 
-def _results(plan: Plan, work: list[Shard], workers: int) -> Generator[Done, None, None]:
-    """Reports as shards are committed."""
+def results(folder: Path, work: list[Shard], log: Log, device: str, workers: int) -> Generator[Done, None, None]:
+    """Reports as shards are committed by so many processes; close it to stop them."""
     if workers <= 1:
         with one_thread():
             for shard in work:
-                yield run_shard(plan.folder, shard, plan.log, plan.execution.device)
+                yield run_shard(folder, shard, log, device)
         return
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(os.getpid(),))
     try:
-        waiting: set[Future[Done]] = {pool.submit(run_shard, plan.folder, shard, plan.log, plan.execution.device) for shard in work}
+        waiting: set[Future[Done]] = {pool.submit(run_shard, folder, shard, log, device) for shard in work}
         while waiting:
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
@@ -155,6 +158,8 @@ def _begin_worker(driver: int) -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(-1, 2**30)
         libc.mallopt(-3, 2**30)
+    # A node's notice of its time limit goes to all processes of a job: what to do about it is the driver's affair.
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     # The driver stops its workers on Ctrl-C; a worker that raised on its own would lose the shard it is about to commit.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError, AttributeError):

@@ -25,7 +25,7 @@ _SHARDS = 16
 
 
 # The log norms of gradients and cotangents among the columns of `layers`.
-_LOG_NORMS = ("log10_grad_w_l2", "log10_grad_b_l2", "log10_delta_rms")
+LOG_NORMS = ("log10_grad_w_l2", "log10_grad_b_l2", "log10_delta_rms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Zeros:
     def of(layers: Table, runs: Table) -> Zeros:
         """Counted in the rows of both tables; what a plain backward pass lost to the float is no exact zero."""
         is_tracked = np.isin(layers["run_id"].astype(str), runs["run_id"][runs["backward"] == "tracked"].astype(str))
-        columns = [np.ma.asarray(layers[name])[is_tracked] for name in _LOG_NORMS if name in layers]
+        columns = [np.ma.asarray(layers[name])[is_tracked] for name in LOG_NORMS if name in layers]
         is_zero = [np.isneginf(column.filled(0.0).astype(np.float64)) for column in columns]
         where = np.logical_or.reduce(is_zero) if is_zero else np.zeros(is_tracked.sum(), dtype=np.bool_)
         with_zeros = set(layers["run_id"][is_tracked][where].tolist())
@@ -102,7 +102,9 @@ def run_shard(folder: Path, shard: Shard, log: Log, device: str) -> Done:
     if not records:
         return Done((), failed, work)
     layers, steps, runs = (joined([getattr(part, table) for part in records]) for table in ("layers", "steps", "runs"))
-    write_shard(folder, shard_id(runs["run_id"].tolist()), layers, steps, runs, provenance(device))
+    # Named for what was planned: whoever watches knows the name before, though some of its runs may raise.
+    name = shard_id(spec.run_id for pack in shard for spec in pack)
+    write_shard(folder, name, layers, steps, runs, provenance(device))
     return Done(tuple(runs["status"].tolist()), failed, work, Zeros.of(layers, runs))
 
 
