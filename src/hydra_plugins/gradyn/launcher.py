@@ -11,8 +11,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-# As shells have it after Ctrl-C.
-INTERRUPTED = 130
+# Exit codes from here on are signals, as shells have it.
+SIGNALLED = 128
 
 if TYPE_CHECKING:
     from gradyn.sweep import Plan
@@ -45,5 +45,5 @@ class LocalLauncher(Launcher):
             return launch(plan)
         redraw = Redraw(plan)
         code = launch(plan, redraw)
-        redraw.end(is_complete=code != INTERRUPTED and bool(plan.specs))
+        redraw.end(is_complete=code < SIGNALLED and bool(plan.specs))
         return code
