@@ -120,7 +120,11 @@ def test_files_carry_units_version_provenance_and_run_ids(folder: Path) -> None:
         for column in columns(table):
             assert schema.field(column.name).metadata[b"unit"].decode() == column.unit
         text = json.loads(pq.read_metadata(folder / table / "a.parquet").metadata[b"gradyn"])
-        assert text == {"schema_version": SCHEMA_VERSION, "shard": "a", "run_ids": sorted(ids), "provenance": about}
+        # The whole second that is the files' modification time, and the bytes of those that were closed before.
+        written = int((folder / table / "a.parquet").stat().st_mtime)
+        before = TABLES[: TABLES.index(table)]
+        sizes = {other: (folder / other / "a.parquet").stat().st_size for other in before}
+        assert text == {"schema_version": SCHEMA_VERSION, "shard": "a", "run_ids": sorted(ids), "provenance": about, "written": written, "bytes": sizes}
     row = load(folder).table("runs").to_pylist()[0]
     assert {name: row[name] for name in about} == about
 
