@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target that needs it creates; again there is nothing to do.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup quick sweep trainable reproduce status figures test check format bench docs clean
+.PHONY: help setup quick sweep trainable reproduce status figures test check soak format bench docs clean
 
 # A python3.x on the PATH may be a version manager's stub that only prints an error, so each candidate has to run.
 # Plain python3 comes first: for the newest minor version there may be no torch yet.
@@ -62,6 +62,9 @@ check: setup ## format, lint, types, architecture, tests: what has to pass befor
 	$(PY) -m mypy
 	$(PY) -m pytest tests/test_architecture.py
 	@$(MAKE) --no-print-directory test
+
+soak: setup ## faults of every kind at random moments for ten minutes (SECONDS=600 SEED=1)
+	$(PY) tests/soak.py --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 format: setup ## rewrite the sources in the project's format
 	$(PY) -m ruff format .

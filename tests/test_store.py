@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -188,7 +189,8 @@ def test_a_null_and_a_nan_differ_in_every_reader(values: Any, folder: Path) -> N
     assert duckdb.sql(f"select count(*) from '{path}' where isnan(accuracy)").fetchall() == [(1,)]
 
 
-def test_rows_come_sorted_by_their_keys_however_they_were_packed(folder: Path, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_rows_come_sorted_by_their_keys_however_they_were_packed(folder: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1.8e9)
     ids = run_ids(*range(5))
     found = records(ids)
     whole = folder / "layers" / "a.parquet"

@@ -140,8 +140,8 @@ def test_a_cut_off_file_in_runs_is_not_done_left_out_aloud_and_moved_aside_by_cl
     with pytest.warns(UserWarning, match=r"bad\.parquet is cut off or no Parquet file and is left out"):
         assert load(folder).run_ids == set(run_ids(1))
     said = clean(folder)
-    assert any("renamed to bad.parquet.broken" in line for line in said)
-    assert {name for name in everything(folder) if "bad" in name} == {"runs/bad.parquet.broken"}
+    assert any("moved to set_aside/runs/bad.parquet" in line for line in said)
+    assert {name for name in everything(folder) if "bad" in name} == {"set_aside/runs/bad.parquet"}
     assert load(folder).run_ids == set(run_ids(1))
 
 
@@ -155,7 +155,7 @@ def test_a_cut_off_file_beside_a_committed_run_is_said_with_the_way_out(table: T
     ):
         load(folder).frame(table)
     clean(folder)
-    assert everything(folder) == {"sweep.json", "config.yaml", "runs/a.parquet.broken"}
+    assert everything(folder) == {"sweep.json", "config.yaml", "set_aside/runs/a.parquet"}
 
 
 def test_other_peoples_files_are_left_out_aloud_and_set_aside_as_they_are(folder: Path) -> None:
@@ -168,8 +168,8 @@ def test_other_peoples_files_are_left_out_aloud_and_set_aside_as_they_are(folder
     assert done(folder) == set(run_ids(1))
     theirs = (folder / "runs" / "theirs.parquet").read_bytes()
     assert len(clean(folder)) == 2
-    assert {"runs/theirs.parquet.foreign", "layers/theirs.parquet.foreign", "runs/notes.txt"} <= everything(folder)
-    assert (folder / "runs" / "theirs.parquet.foreign").read_bytes() == theirs
+    assert {"set_aside/runs/theirs.parquet", "set_aside/layers/theirs.parquet", "runs/notes.txt"} <= everything(folder)
+    assert (folder / "set_aside" / "runs" / "theirs.parquet").read_bytes() == theirs
     # Now every reader of the pattern finds what ours finds.
     assert pl.read_parquet(f"{folder}/runs/*.parquet")["run_id"].to_list() == run_ids(1)
 

@@ -15,16 +15,16 @@ from gradyn.store.seal import is_untouched, is_whole, restore_time
 from gradyn.store.shards import Shard, inventory
 from gradyn.store.write import METADATA
 
-# What a file set aside is called: no reader's pattern matches it, and nothing that somebody may want is deleted.
-BROKEN, FOREIGN, DOUBLE = ".broken", ".foreign", ".double"
+# Where files go that no reader may find beside the tables, under their table's name; nothing that somebody may want is deleted.
+SET_ASIDE = "set_aside"
 
 
 def clean(folder: Path, in_flight: Collection[str] = ()) -> tuple[str, ...]:
     """Make `layers/`, `steps/` and `runs/` hold whole shards of ours only, and every run once. Call under the lock.
 
     Removed: temporary files, and files of `layers/` and `steps/` without a twin in `runs/` (their runs are not done, so they are
-    run again). Renamed: a shard's file in `runs/` when one of its three files is damaged or gone, or when another shard has one of
-    its runs; and what is not gradyn's, in any table. Afterwards every reader of `*.parquet` finds the same runs.
+    run again). Moved to `set_aside/`: a shard's file in `runs/` when one of its three files is damaged or gone, or when another shard has one of
+    its runs; and what is not gradyn's, in any table. Afterwards every reader of a table's folder finds the same runs.
 
     Reads the footers of `runs/`, and those files in full that have another time or size than when they were written.
 
@@ -39,8 +39,8 @@ def clean(folder: Path, in_flight: Collection[str] = ()) -> tuple[str, ...]:
         ConfigError: a shard has another schema version.
     """
     found = inventory(folder)
-    said = [_aside(folder, path, BROKEN, "is damaged or no Parquet file", "; its runs are run again") for path in found.broken]
-    said += [_aside(folder, path, FOREIGN, "was not written by gradyn under this name") for path in found.foreign]
+    said = [_aside(folder, path, "is damaged or no Parquet file", "; its runs are run again") for path in found.broken]
+    said += [_aside(folder, path, "was not written by gradyn under this name") for path in found.foreign]
     given_up = {path.stem for path in found.broken}
     committed: set[str] = set()
     seen: set[str] = set()
@@ -48,9 +48,9 @@ def clean(folder: Path, in_flight: Collection[str] = ()) -> tuple[str, ...]:
         path = folder / "runs" / f"{shard.name}.parquet"
         damaged = _damaged(folder, shard)
         if damaged is not None:
-            said.append(_aside(folder, path, BROKEN, f"belongs to a shard whose {damaged}", "; its runs are run again"))
+            said.append(_aside(folder, path, f"belongs to a shard whose {damaged}", "; its runs are run again"))
         elif not seen.isdisjoint(shard.run_ids):
-            said.append(_aside(folder, path, DOUBLE, "holds runs of another shard", "; those that only it has are run again"))
+            said.append(_aside(folder, path, "holds runs of another shard", "; those that only it has are run again"))
         else:
             committed.add(shard.name)
             seen |= shard.run_ids
@@ -69,9 +69,9 @@ def clean(folder: Path, in_flight: Collection[str] = ()) -> tuple[str, ...]:
                 path.unlink(missing_ok=True)
                 said.append(f"{table}/{path.name} has no twin in runs/: removed; its runs are run again.")
             elif is_ours is None:
-                said.append(_aside(folder, path, BROKEN, "is damaged or no Parquet file, and has no twin in runs/"))
+                said.append(_aside(folder, path, "is damaged or no Parquet file, and has no twin in runs/"))
             else:
-                said.append(_aside(folder, path, FOREIGN, "was not written by gradyn"))
+                said.append(_aside(folder, path, "was not written by gradyn"))
     # What a killed driver began beside the tables; while others are at work it may be theirs.
     for path in [*folder.glob(f".*{TEMPORARY}"), *(folder / FAILURES).glob(f".*{TEMPORARY}")] if not in_flight else ():
         path.unlink(missing_ok=True)
@@ -79,9 +79,15 @@ def clean(folder: Path, in_flight: Collection[str] = ()) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _aside(folder: Path, path: Path, suffix: str, why: str, what: str = "") -> str:
-    path.rename(path.with_name(path.name + suffix))
-    return f"{path.relative_to(folder)} {why}: renamed to {path.name}{suffix}{what}."
+def _aside(folder: Path, path: Path, why: str, what: str = "") -> str:
+    place = folder / SET_ASIDE / path.parent.name
+    place.mkdir(parents=True, exist_ok=True)
+    target, number = place / path.name, 1
+    while target.exists():
+        number += 1
+        target = place / f"{path.name}.{number}"
+    path.rename(target)
+    return f"{path.relative_to(folder)} {why}: moved to {target.relative_to(folder)}{what}."
 
 
 def _damaged(folder: Path, shard: Shard) -> str | None:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -203,7 +204,9 @@ class ShardWriter:
                 continue
         self._writers.clear()
         for path in self._paths.values():
-            temporary_name(path).unlink(missing_ok=True)
+            # On a disk that has become read-only the next start removes it.
+            with contextlib.suppress(OSError):
+                temporary_name(path).unlink(missing_ok=True)
 
     def _failure(self, error: OSError) -> StoreError:
         reason = "no space left on the disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else (error.strerror or str(error))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 
 import torch
 
-from gradyn.core import ConfigError
+from gradyn.core import ConfigError, inert
 from gradyn.store import StoreError, clean, done, failures, lock, open_folder, tell, write_plan
 from gradyn.sweep.pack import Pack, cost, pack
 from gradyn.sweep.plan import Plan
@@ -44,8 +44,12 @@ def launch(plan: Plan, watcher: Watcher | None = None) -> int:
     open_folder(plan.folder, plan.log.settings)
     with lock(plan.folder):
         open_folder(plan.folder, plan.log.settings, plan.config)
-        for line in clean(plan.folder):
-            print(line)
+        try:
+            lines = clean(plan.folder)
+        except OSError as error:
+            raise ConfigError(str(plan.folder), "be readable and writable", inert(error), "Repair its permissions or its disk.") from error
+        for line in lines:
+            print(inert(line))
         write_plan(plan.folder, (spec.run_id for spec in plan.specs))
         stored = done(plan.folder)
         # Of this plan: the folder may hold another command's failures too.
@@ -57,7 +61,8 @@ def launch(plan: Plan, watcher: Watcher | None = None) -> int:
         progress = Progress(plan, len(plan.specs) - len(missing) - len(failed_before), len(missing), total)
         exit_code = _carry_out(plan, work, failed_before, progress, watcher)
         # What workers that died or were stopped have begun: gone at once, for readers that know no `runs/`.
-        clean(plan.folder)
+        with contextlib.suppress(OSError):
+            clean(plan.folder)
         return exit_code
 
 
