@@ -6,6 +6,7 @@ one fixed plan; its workers are forked instead of spawned, and a request may pla
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -179,8 +180,17 @@ PLANTED: dict[str, Callable[[dict[str, Any]], None]] = {plant.__name__: plant fo
 # ---- the process that forks
 
 
+def _close_locks() -> None:
+    """In a forked worker: a spawned one inherits no descriptor, and a lock whose driver is dead must be free."""
+    for descriptor in list(Path("/proc/self/fd").iterdir()):
+        with contextlib.suppress(OSError):
+            if descriptor.readlink().name == ".lock":
+                os.close(int(descriptor.name))
+
+
 def _drive(request: dict[str, Any]) -> int:
     global broken
+    os.register_at_fork(after_in_child=_close_locks)
     gradyn.sweep.pool.get_context = lambda method: get_context("fork")
     broken = Path(request["broken"]) if "broken" in request else None
     if "planted" in request:

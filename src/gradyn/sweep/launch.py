@@ -50,12 +50,11 @@ def launch(plan: Plan, watcher: Watcher | None = None) -> int:
             raise ConfigError(str(plan.folder), "be readable and writable", inert(error), "Repair its permissions or its disk.") from error
         for line in lines:
             print(inert(line))
-        write_plan(plan.folder, (spec.run_id for spec in plan.specs))
+        write_plan(plan.folder, plan.run_ids)
         stored = done(plan.folder)
         # Of this plan: the folder may hold another command's failures too.
-        planned = {spec.run_id for spec in plan.specs}
-        failed_before = set() if plan.execution.retry_failed else planned & set(failures(plan.folder)) - stored
-        missing = [spec for spec in plan.specs if spec.run_id not in stored and spec.run_id not in failed_before]
+        failed_before = set() if plan.execution.retry_failed else set(failures(plan.folder)).intersection(plan.run_ids) - stored
+        missing = [spec for spec, run_id in zip(plan.specs, plan.run_ids, strict=True) if run_id not in stored and run_id not in failed_before]
         work = queue(plan, missing)
         total = sum(cost(pack_) for shard in work for pack_ in shard)
         progress = Progress(plan, len(plan.specs) - len(missing) - len(failed_before), len(missing), total)
