@@ -77,7 +77,7 @@ class Rig:
         shutil.rmtree(self.folder, ignore_errors=True) if self.folder != self.place else None
         self._count += 1
         self.folder = self.place / (name or f"sweep{self._count}")
-        self._said = self.place / f"said{self._count}"
+        self._said = self.place.parent / f"said{self._count}"
         self.broken = self.place / f"broken{self._count}"
 
     def start(self, **request: Any) -> int:

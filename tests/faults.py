@@ -152,8 +152,9 @@ def read_only_folder(rig: Rig) -> bool:
     rig.wait()
     place = rig.folder / str(rig.rng.choice([*TABLES, "."]))
     is_mounted = place.is_dir() and mount(place, place, None, MS_BIND, None)
-    if is_mounted:
-        assert mount(place, place, None, MS_BIND | MS_REMOUNT | MS_RDONLY, None)
+    # Refused while a worker writes through the new mount: then it is tried again.
+    while is_mounted and not mount(place, place, None, MS_BIND | MS_REMOUNT | MS_RDONLY, None):
+        time.sleep(0.002)
     code = rig.ends(driver)
     if is_mounted and code == 0:
         # It was done before; a second command is refused where it would write.

@@ -44,12 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # argparse's --help
         return done.code if isinstance(done.code, int) else FAILED
     except Exception as error:
-        from gradyn.core import ConfigError
+        from gradyn.core import ConfigError, inert
 
         if isinstance(error, ConfigError):
-            print(f"gradyn: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"gradyn: {inert(' '.join(str(error).split()))}", file=sys.stderr)
             return REFUSED
-        print(f"gradyn: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"gradyn: {type(error).__name__}: {inert(error)}", file=sys.stderr)
         traceback.print_exception(error)
         return FAILED
 

@@ -108,7 +108,7 @@ def load(folder: str | Path, run_ids: Collection[str] | None = None) -> Results:
         raise ConfigError("folder", "be the folder of a sweep", str(folder), "Run `gradyn sweep` first, or look into `results`.")
     found = inventory(folder)
     for path, what in [*((path, "is cut off or no Parquet file") for path in found.broken), *((path, "was not written by gradyn") for path in found.foreign)]:
-        warnings.warn(f"{path} {what} and is left out; the same sweep command runs what is missing.", UserWarning, stacklevel=2)
+        warnings.warn(f"{inert(path)} {what} and is left out; the same sweep command runs what is missing.", UserWarning, stacklevel=2)
     if not found.shards:
         raise ConfigError("folder", "hold at least one finished run", str(folder), "Run the sweep first: the same command goes on where it stopped.")
     parts: dict[str, frozenset[str]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import Counter
 from types import TracebackType
@@ -50,8 +51,12 @@ class Progress:
             self._bar.stop()
 
     def say(self, line: str) -> None:
-        """A line above the bar."""
-        self._console.print(inert(line), markup=False)
+        """A line above the bar; where it goes to a file on a full disk, the sweep goes on without it."""
+        try:
+            self._console.print(inert(line), markup=False)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+                raise
 
     @property
     def seconds_left(self) -> float | None:
