@@ -238,9 +238,12 @@ def two_drivers(rig: Rig) -> bool:
     time.sleep(float(rig.rng.uniform(0, 0.3)) * rig.seconds)
     second = rig.start()
     codes = sorted([rig.ends(first), rig.ends(second)])
-    assert codes in ([0, 0], [0, 2]), codes
-    assert codes[1] == 0 or "must be written by one driver at a time" in rig.said()
-    return codes == [0, 2]
+    # 1: a run that raised in an earlier fault is not tried again by itself.
+    is_content = {0, 1} if any((rig.folder / "failures").iterdir()) else {0}
+    assert codes[0] in is_content, f"{codes}\n{rig.said()}"
+    assert codes[1] in is_content | {2}, f"{codes}\n{rig.said()}"
+    assert codes[1] != 2 or "must be written by one driver at a time" in rig.said()
+    return codes[1] == 2
 
 
 def jumping_clock(rig: Rig) -> bool:
