@@ -9,7 +9,7 @@ import pytest
 
 from fault_rig import Rig, Verdict
 from faults import KINDS, NEEDS_MOUNT
-from gradyn.store import TABLES
+from gradyn.store import TABLES, status
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +51,14 @@ def test_the_verdict_sees_what_is_lost_doubled_or_different(rig: Rig) -> None:
     assert rig.verdict("pandas") == Verdict(lost=doubled.doubled, different=doubled.doubled)
     rig.ends(rig.start())
     assert rig.verdict("pandas") == Verdict()
+
+
+def test_a_run_that_always_kills_its_worker_is_found_and_kept_as_a_failure(rig: Rig) -> None:
+    """The system's out-of-memory killer names nobody: halves of what was in hand at two deaths, until one run is left."""
+    rig.fresh()
+    assert rig.plant("kills_its_worker", runs=0)
+    found = status(rig.folder)
+    assert found.failed == (rig.fragile,)
+    assert found.done.total() == len(rig.run_ids) - 1
+    assert f"run {rig.fragile} raised DeadWorkerError: the run took its worker along twice" in rig.said()
+    assert rig.finish() == Verdict()
