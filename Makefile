@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target that needs it creates; again there is nothing to do.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup quick sweep trainable reproduce figures submit test slurm-up slurm slurm-down check format bench docs clean
+.PHONY: help setup quick sweep trainable reproduce status figures submit test soak slurm-up slurm slurm-down check format bench docs clean
 
 # A python3.x on the PATH may be a version manager's stub that only prints an error, so each candidate has to run.
 # Plain python3 comes first: for the newest minor version there may be no torch yet.
@@ -50,6 +50,9 @@ trainable: setup ## which depth trains, under which cure, at which learning rate
 reproduce: setup ## every experiment and its claims; writes the scoreboard (ID='autodiff_*' some, SCALE=smoke small)
 	$(PY) -m gradyn reproduce --scoreboard results/reference $(if $(ID),--only '$(ID)') $(if $(SCALE),--scale $(SCALE))
 
+status: setup ## how far a sweep is (FOLDER=results/...; WATCH=1 goes on looking)
+	$(PY) -m gradyn status "$(FOLDER)" $(if $(WATCH),--watch)
+
 figures: setup ## draw again from Parquet alone (FOLDER=results/...)
 	$(PY) -m gradyn figures "$(FOLDER)"
 
@@ -76,6 +79,9 @@ check: setup ## format, lint, types, architecture, tests: what has to pass befor
 	$(PY) -m mypy
 	$(PY) -m pytest tests/test_architecture.py
 	@$(MAKE) --no-print-directory test
+
+soak: setup ## faults of every kind at random moments for ten minutes (SECONDS=600 SEED=1)
+	$(PY) tests/soak.py --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 format: setup ## rewrite the sources in the project's format
 	$(PY) -m ruff format .

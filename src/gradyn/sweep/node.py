@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gradyn.sweep.launch import check_device, results
+from gradyn.sweep.launch import check_device
+from gradyn.sweep.pool import Target, computed
+from gradyn.sweep.stop import Stop
 from gradyn.sweep.tasks import Work
 
 # A task that is put back into the queue so often without having committed anything will never do so.
@@ -39,7 +41,8 @@ class Task:
         check_device(work.device)
         missing = work.missing()
         _say(f"{len(missing)} of {len(work.task)} parts to do in {work.folder}")
-        for result in results(work.folder, list(missing), work.log, work.device, min(work.workers, len(missing))):
+        # Signals are submitit's to answer: a Stop that hears none.
+        for result in computed(Target(work.folder, work.log, work.device), list(missing), min(work.workers, len(missing)), Stop(), lambda shards: None):
             self.in_vain = 0
             _say(f"{len(result.statuses)} runs committed")
             for run_id, line in result.failed.items():

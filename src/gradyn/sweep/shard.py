@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gradyn.store import provenance, shard_id, write_failure, write_shard
+from gradyn.store import StoreError, provenance, shard_id, write_failure, write_shard
 from gradyn.sweep.execute import Records, Table, execute, joined
 from gradyn.sweep.pack import Pack, cost
 from gradyn.sweep.plan import Log
@@ -108,6 +108,31 @@ def run_shard(folder: Path, shard: Shard, log: Log, device: str) -> Done:
     return Done(tuple(runs["status"].tolist()), failed, work, Zeros.of(layers, runs))
 
 
+def halves(shard: Shard) -> tuple[Shard, ...]:
+    """The shard in two, between packs where it has several, else within its pack; nothing where it is one run."""
+    parts: tuple[Pack, ...] | Pack = shard if len(shard) > 1 else shard[0]
+    middle = len(parts) // 2
+    if not middle:
+        return ()
+    return (shard[:middle], shard[middle:]) if len(shard) > 1 else ((shard[0][:middle],), (shard[0][middle:],))
+
+
+def keep_failure(folder: Path, shard: Shard, error: BaseException) -> Done:
+    """Keep what the shard's only run raised in `failures/`.
+
+    Raises:
+        StoreError: the disk refused.
+    """
+    ((spec,),) = shard
+    try:
+        write_failure(folder, spec.run_id, error, spec.columns)
+    except OSError as refused:
+        raise StoreError(
+            f"{folder} must take what run {spec.run_id} raised; got: {refused}. Make room or repair, then run the same command again."
+        ) from refused
+    return Done((), {spec.run_id: (f"{type(error).__name__}: {error}".splitlines() or [""])[0]}, cost(shard[0]))
+
+
 def _isolated(folder: Path, pack: Pack, log: Log, device: str, failed: dict[str, str]) -> list[Records]:
     """The pack's records; where it raises, its halves', down to the runs that raise alone, which are kept as failures."""
     try:
@@ -115,8 +140,7 @@ def _isolated(folder: Path, pack: Pack, log: Log, device: str, failed: dict[str,
     except Exception as error:
         # The one place where any error is caught: a run that raises must not take its neighbours along.
         if len(pack) == 1:
-            write_failure(folder, pack[0].run_id, error, pack[0].columns)
-            failed[pack[0].run_id] = f"{type(error).__name__}: {error}".splitlines()[0]
+            failed |= keep_failure(folder, (pack,), error).failed
             return []
         middle = len(pack) // 2
         return [part for half in (pack[:middle], pack[middle:]) for part in _isolated(folder, half, log, device, failed)]

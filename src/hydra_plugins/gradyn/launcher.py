@@ -11,8 +11,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-# As shells have it after Ctrl-C.
-INTERRUPTED = 130
+# Exit codes from here on are signals, as shells have it.
+SIGNALLED = 128
 
 if TYPE_CHECKING:
     from gradyn.sweep import Plan
@@ -84,5 +84,5 @@ def _with_figures(plan: Plan, carry_out: Callable[[Any], int]) -> int:
         return carry_out(None)
     redraw = Redraw(plan)
     code = carry_out(redraw)
-    redraw.end(is_complete=code != INTERRUPTED and bool(plan.specs))
+    redraw.end(is_complete=code < SIGNALLED and bool(plan.specs))
     return code
