@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target that needs it creates; again there is nothing to do.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup quick sweep trainable reproduce status figures submit test soak slurm-up slurm slurm-down check format bench docs clean
+.PHONY: help setup quick sweep trainable reproduce status figures submit test slurm-up slurm slurm-down check soak format bench docs clean
 
 # A python3.x on the PATH may be a version manager's stub that only prints an error, so each candidate has to run.
 # Plain python3 comes first: for the newest minor version there may be no torch yet.

@@ -100,12 +100,25 @@ def _status(words: list[str]) -> int:
     from gradyn.store import status
 
     while True:
-        found = status(given.folder)
+        found = status(given.folder, _in_jobs(Path(given.folder)))
         for line in found.lines():
             print(line, flush=True)
-        if not given.watch or found.is_complete or found.flight is None:
+        if not given.watch or found.is_complete or (found.flight is None and not found.in_flight):
             return 0 if found.is_complete else FAILED
         time.sleep(max(given.every, 0.1))
+
+
+def _in_jobs(folder: Path) -> frozenset[str]:
+    """Runs that Slurm's jobs of a folder were given; none where its ledger is empty. Where squeue is silent that is said, and not fatal."""
+    if not any((folder / "slurm").glob("*.json")):
+        return frozenset()
+    from gradyn.sweep import SlurmError, in_flight
+
+    try:
+        return frozenset().union(*in_flight(folder).values())
+    except SlurmError as error:
+        print(f"Which jobs are alive is not known: {error}", file=sys.stderr)
+        return frozenset()
 
 
 def _figures(words: list[str]) -> int:

@@ -13,10 +13,13 @@ fail() { echo "make slurm-$action: $*" >&2; exit 1; }
 # `runs NAME PROGRAM`: whether the process whose id is in NAME.pid is there and is that program.
 runs() { [ -s "$state/$1.pid" ] && [ "$(cat "/proc/$(cat "$state/$1.pid")/comm" 2>/dev/null)" = "$2" ]; }
 
-# `start NAME PROGRAM ARGUMENTS`: a fresh session without our streams, since a caller's pipe must not wait for a daemon.
+# Closes what is open beyond the three streams: a caller's pipe must not wait for a daemon that inherited it.
+close_others() { for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -le 2 ] || eval "exec $fd>&-"; done; }
+
+# `start NAME PROGRAM ARGUMENTS`: a fresh session without our streams.
 start() {
     runs "$1" "$2" && return 0
-    (cd / && SLURM_CONF=$conf setsid bash -c 'echo $$ >"$1"; shift; exec "$@"' start "$state/$1.pid" "${@:2}" </dev/null >"$state/$1.out" 2>&1 &)
+    (cd / && close_others && SLURM_CONF=$conf setsid bash -c 'echo $$ >"$1"; shift; exec "$@"' start "$state/$1.pid" "${@:2}" </dev/null >"$state/$1.out" 2>&1 &)
 }
 
 stop() {
@@ -86,7 +89,7 @@ up() {
     configure
     if ! runs munged munged; then
         rm -f "$state/munge/pid"
-        (cd / && setsid runuser -u munge -- munged --foreground --socket="$state/munge/socket" --key-file="$state/munge/key" --pid-file="$state/munge/pid" \
+        (cd / && close_others && setsid runuser -u munge -- munged --foreground --socket="$state/munge/socket" --key-file="$state/munge/key" --pid-file="$state/munge/pid" \
             --log-file="$state/munge/log" --seed-file="$state/munge/seed" </dev/null >/dev/null 2>&1 &)
         for _ in $(seq 100); do [ -s "$state/munge/pid" ] && break; sleep 0.1; done
         [ -s "$state/munge/pid" ] || fail "munged did not start; $state/munge/log says why."

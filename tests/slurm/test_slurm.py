@@ -18,6 +18,7 @@ from slow_component import Raises, Slow
 from slurm_faults import HERE, Verdict, committed, make_plan, running, until
 
 import gradyn.sweep.tasks
+from gradyn import cli
 from gradyn.core import ConfigError
 from gradyn.store import done
 from gradyn.sweep import RunSpec, Site, in_flight, launch, launch_on_slurm, slurm
@@ -217,3 +218,16 @@ def drive(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(HERE / "slurm_driver.py"), str(folder), *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), os.environ["PYTHONPATH"]])}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True)
+
+
+def test_status_counts_what_jobs_have_in_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_plan(tmp_path / "status", specs(8))
+    assert launch_on_slurm(plan, site(6.0, wait=False)) == 0
+    capsys.readouterr()
+    assert cli.main(["status", str(plan.folder)]) == 1
+    assert "8 in flight" in capsys.readouterr().out
+    # The same command waits for them; then everything is there, and nobody is asked.
+    assert launch_on_slurm(plan, site(6.0)) == 0
+    capsys.readouterr()
+    assert cli.main(["status", str(plan.folder)]) == 0
+    assert "8 of 8" in capsys.readouterr().out

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from gradyn.core import ConfigError
-from gradyn.store import clean, done, failures, lock, open_folder
+from gradyn.store import clean, done, failures, lock, open_folder, write_plan
 from gradyn.sweep import ledger, slurm
 from gradyn.sweep.await_jobs import await_jobs, how_it_goes_on
 from gradyn.sweep.launch import Watcher, queue
@@ -49,6 +49,7 @@ def launch_on_slurm(plan: Plan, site: Site, watcher: Watcher | None = None) -> i
     open_folder(plan.folder, plan.log.settings)
     with lock(plan.folder):
         open_folder(plan.folder, plan.log.settings, plan.config)
+        write_plan(plan.folder, plan.run_ids)
         try:
             largest = slurm.largest_array()
             entries, jobs = _attach(plan.folder)
@@ -57,7 +58,7 @@ def launch_on_slurm(plan: Plan, site: Site, watcher: Watcher | None = None) -> i
         flying = ledger.waiting_runs(entries, jobs)
         stored = done(plan.folder)
         # Once: an id is a hash of the whole spec.
-        planned = {spec.run_id: spec for spec in plan.specs}
+        planned = dict(zip(plan.run_ids, plan.specs, strict=True))
         failed_before = set() if plan.execution.retry_failed else planned.keys() & set(failures(plan.folder)) - stored - flying
         wanted = {run: spec for run, spec in planned.items() if run not in stored and run not in failed_before}
         progress = Progress(plan, len(stored & planned.keys()), len(wanted), sum(cost((spec,)) for spec in wanted.values()))
