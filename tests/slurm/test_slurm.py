@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -225,7 +226,7 @@ def test_status_counts_what_jobs_have_in_hand(tmp_path: Path, capsys: pytest.Cap
     assert launch_on_slurm(plan, site(6.0, wait=False)) == 0
     capsys.readouterr()
     assert cli.main(["status", str(plan.folder)]) == 1
-    assert "8 in flight" in capsys.readouterr().out
+    assert re.search(r"in flight +8  by jobs", capsys.readouterr().out)
     # The same command waits for them; then everything is there, and nobody is asked.
     assert launch_on_slurm(plan, site(6.0)) == 0
     capsys.readouterr()
