@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target that needs it creates; again there is nothing to do.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup quick sweep trainable reproduce figures test check format bench docs clean
+.PHONY: help setup quick sweep trainable reproduce figures report test check format bench docs clean
 
 # A python3.x on the PATH may be a version manager's stub that only prints an error, so each candidate has to run.
 # Plain python3 comes first: for the newest minor version there may be no torch yet.
@@ -15,7 +15,7 @@ STAMP := .venv/.installed
 JOBS ?= 2
 # The textbook's penalties on the default sweep's deepest nets, in its folder: a column of their own in cures.csv.
 PENALTIES := depth=64 norm=none residual=plain clip=none init=small,he_normal,large penalty=l2,l1,orthogonal
-# What `make figures` draws.
+# What `make figures` and `make report` draw.
 FOLDER ?= results/vanishing_exploding
 
 help: ## list the targets
@@ -49,6 +49,9 @@ reproduce: setup ## every experiment and its claims; writes the scoreboard (ID='
 
 figures: setup ## draw again from Parquet alone (FOLDER=results/...)
 	$(PY) -m gradyn figures "$(FOLDER)"
+
+report: setup ## a page of any sweep: FOLDER/report/report.html (FOLDER=results/...)
+	$(PY) -m gradyn report "$(FOLDER)"
 
 test: setup ## the test suite (ARGS="-k name" narrows it)
 	$(PY) -m pytest -n $(JOBS) $(ARGS)

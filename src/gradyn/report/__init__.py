@@ -44,6 +44,7 @@ from gradyn.report.jacobian_products import jacobian_products
 from gradyn.report.line_gradients import line_gradients
 from gradyn.report.measured import Twin, kept, measure_once, twin
 from gradyn.report.overlay import Curve, Panel, overlay
+from gradyn.report.page import report
 from gradyn.report.path_shares import path_shares
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
 from gradyn.report.scoreboard import board_folder, chosen, reproduce
@@ -128,6 +129,7 @@ __all__ = [
     "reached",
     "read",
     "read_as_zero",
+    "report",
     "reproduce",
     "sample_gates",
     "seed_claim",
