@@ -35,7 +35,8 @@ def swept(frames: Frames) -> list[str]:
 def pairs(frames: Frames) -> list[tuple[str, ...]]:
     """Which axes are drawn together: every two that vary, at most six pairs; the one axis, or none, where there are fewer."""
     axes = swept(frames)
-    return list(itertools.combinations(axes, 2))[:_PAIRS] if len(axes) > 1 else [tuple(axes)]
+    found: list[tuple[str, ...]] = list(itertools.combinations(axes, 2)) if len(axes) > 1 else [tuple(axes)]
+    return found[:_PAIRS]
 
 
 def draw_defaults_of(frames: Frames, page: Page) -> list[Drawn]:
@@ -89,7 +90,7 @@ def _curves(frames: Frames, page: Page, axes: tuple[str, ...]) -> list[Drawn]:
                     middle[np.isnan(y).all(axis=0)] = math.nan
                     points.append(pd.DataFrame({**names, "depth": same["depth"].iloc[0], "quantity": quantity, "layer": layers, "median": middle}))
         for j, quantity in enumerate(_QUANTITIES):
-            panels[i, j].set_title((f"{_plain(row)} {_word(at)}: " if row and j == 0 else "") + ("" if row and j == 0 else label(quantity)) or label(quantity))
+            panels[i, j].set_title((f"{_plain(row)} {_word(at)}" if row and j == 0 else "") + ("" if row and j == 0 else label(quantity)) or label(quantity))
             panels[i, j].set_ylabel(label(quantity) if j == 0 else "")
             layer_ticks(panels[i, j], int(runs["depth"].max()))
             if i == len(rows) - 1:
@@ -132,13 +133,22 @@ def _training(frames: Frames, page: Page) -> list[Drawn]:
     if not columns or frames.steps["step"].nunique() < 2:
         return []
     axes: list[str | None] = [*swept(frames)[:4]] or [None]
+    # What every row holds, then what each row holds of the axes of the others.
+    bases = {axis: frames.baseline((axis,)) for axis in axes if axis}
+    held = frames.setting(next(iter(bases.values()), frames.runs), swept(frames), "")
+    others = {
+        axis: [f"{_plain(other)} {_word(runs[other].iloc[0])}" for other in bases if other != axis and runs[other].nunique() == 1]
+        for axis, runs in bases.items()
+    }
+    held += "".join(f" By {_plain(axis)}: {', '.join(words)}." for axis, words in others.items() if words)
+    foot = f"Medians over seeds. {frames.progress}"
     figure, panels = page.sheet(
         len(axes),
         len(columns),
         height=1.35,
         title="Loss and accuracy while training",
-        setting="; ".join(f"{axis}: {frames.setting(frames.baseline((axis,)), (axis,), '')}" for axis in axes[:1] if axis),
-        foot=f"Median over seeds; every other axis is held where the tables hold it. {frames.progress}",
+        setting=held,
+        foot=foot,
         left=0.62,
         right=1.3,
         gap=(0.5, 0.36),
@@ -159,7 +169,6 @@ def _training(frames: Frames, page: Page) -> list[Drawn]:
             points.append(steps.reset_index().assign(axis=axis or "", value=_word(value)))
         if axis:
             panels[i, -1].legend(handles=line_key(axis, values), loc="upper left", bbox_to_anchor=(1.02, 1.05), title=_plain(axis), borderaxespad=0.0)
-    held, foot = "Every other axis is held at one value.", f"Medians over seeds. {frames.progress}"
     return [Drawn("training", figure, "Loss and accuracy while training", held, foot, pd.concat(points, ignore_index=True), tuple(columns))]
 
 

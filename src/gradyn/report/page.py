@@ -54,8 +54,10 @@ def report(folder: str | Path) -> list[Path]:
         drawn.extend(_figures(frames, page))
         return drawn
 
-    files = draw(frames, out, every, ["png"])
-    tables = _tables(frames)
+    try:
+        files, tables = draw(frames, out, every, ["png"]), _tables(frames)
+    except (MissingError, KeyError) as error:
+        raise ConfigError("folder", "hold the axes and columns that a report is made from", str(folder), f"Missing: {' '.join(str(error).split())}") from error
     for table in tables:
         files += table.write(out)
     about = _about(frames, folder)
@@ -136,15 +138,15 @@ def _commands(frames: Frames, folder: Path) -> list[str]:
         words = {str(axis): ",".join(map(_word, values)) for axis, values in axes.items()}
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         return ["# No config.yaml in the folder: the axes and settings above are those of its runs.", again]
-    runs, not_words = frames.runs, {"seed", "backward", *(column.name for column in RUN_COLUMNS)}
+    is_axis, runs, not_words = set(words), frames.runs, {"seed", "backward", *(column.name for column in RUN_COLUMNS)}
     for axis in frames.axes:
         parent = axis.split(".")[0]
-        if axis in words or axis in not_words or runs[axis].nunique() != 1 or (parent != axis and (parent in words or runs[parent].nunique() > 1)):
+        if axis in words or axis in not_words or runs[axis].nunique() != 1 or (parent != axis and (parent in is_axis or runs[parent].nunique() > 1)):
             continue
         words[axis] = _word(runs[axis].dropna().iloc[0])
     if "backward" in runs and runs["backward"].nunique() == 1 and "exec.backward" not in words:
         words["exec.backward"] = _word(runs["backward"].iloc[0])
-    said = " ".join(shlex.quote(f"{axis}={value}") for axis, value in {"name": frames.name, **words}.items())
+    said = " ".join(shlex.quote(" ".join(f"{axis}={value}".split())) for axis, value in {"name": frames.name, **words}.items())
     return [f"gradyn sweep {said}", again]
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gradyn.report.default_figures import NUMBERS, swept
 from gradyn.report.frames import Frames
-from gradyn.report.rates import interval, rates
+from gradyn.report.rates import Interval, interval, rates
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -40,6 +40,9 @@ _LATEX = {
     "′": r"$'$",
 }
 
+# Letters from which on a column of a LaTeX table wraps.
+_LONG = 40
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -65,9 +68,11 @@ class Table:
         return "\n".join("| " + " | ".join(cell if cell == "---" else markdown(cell) for cell in line) + " |" for line in lines)
 
     def latex(self) -> str:
-        """A tabular with booktabs' rules, for `\\input`; needs `\\usepackage{booktabs}`."""
+        r"""A tabular with booktabs' rules, for `\input`; needs `\usepackage{booktabs}`. Columns of long texts wrap."""
         lines = [" & ".join(map(latex, line)) + r" \\" for line in (self.head, *self.rows)]
-        parts = [rf"\begin{{tabular}}{{{'l' * len(self.head)}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"]
+        widest = [max((len(row[i]) for row in self.rows), default=0) for i in range(len(self.head))]
+        kinds = "".join(r"p{0.28\linewidth}" if width > _LONG else "l" for width in widest)
+        parts = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"]
         return f"% {latex(self.title)}; \\usepackage{{booktabs}}\n" + "\n".join(parts) + "\n"
 
     def write(self, folder: Path) -> list[Path]:
@@ -120,10 +125,9 @@ def _value(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _interval(n: object) -> str:
-    mean, low, high, count = n.mean, n.low, n.high, n.count  # type: ignore[attr-defined]
-    if count == 0:
+def _interval(n: Interval) -> str:
+    if n.count == 0:
         return "no number"
-    if mean == -math.inf:
+    if n.mean == -math.inf:
         return "zero"
-    return f"{mean:+.3f}" + (f" [{low:+.3f}, {high:+.3f}]" if count > 1 else " (one seed)")
+    return f"{n.mean:+.3f}" + (f" [{n.low:+.3f}, {n.high:+.3f}]" if n.count > 1 else " (one seed)")
