@@ -132,3 +132,20 @@ def test_a_folder_that_is_none_gives_one_line(kind, tmp_path, capsys):
     said = capsys.readouterr()
     assert (code, said.out, said.err.count("\n")) == (2, "", 1)
     assert "must" in said.err
+
+
+def test_an_axis_of_updates_is_drawn_at_the_last_step(tmp_path):
+    folder = make_folder(tmp_path / "clips", GRID | {"clip": ["none", "global_l2"], "depth": [4], "activation": ["relu"]})
+    report(folder)
+    text = (folder / "report" / "report.md").read_text(encoding="utf-8")
+    assert text.count("at step 5") == 1
+    assert "at initialization" not in text
+    assert "No config.yaml" in text
+
+
+def test_a_missing_column_is_named(tmp_path, capsys):
+    folder = make_folder(tmp_path / "old", GRID)
+    for path in (folder / "layers").glob("*.parquet"):
+        pd.read_parquet(path).drop(columns="log10_delta_rms").to_parquet(path)
+    assert main(["report", str(folder)]) == 2
+    assert "log10_delta_rms" in capsys.readouterr().err

@@ -23,6 +23,7 @@ _LINES, _ROWS, _PAIRS = 8, 6, 6
 # Larger maps show colours alone.
 _CELLS = 12
 _NO_AXIS = "every run"
+_OF_UPDATES = {"clip", "optimizer", "learning_rate", "steps"}
 
 
 def swept(frames: Frames) -> list[str]:
@@ -55,11 +56,12 @@ def draw_defaults_of(frames: Frames, page: Page) -> list[Drawn]:
 
 def _curves(frames: Frames, page: Page, axes: tuple[str, ...]) -> list[Drawn]:
     """One column of panels a quantity, one row a value of the second axis, one line a value of the first."""
-    line, row = (*axes, None, None)[:2]
-    runs = frames.baseline(axes)
+    # More values are seen as lines than as rows of panels; of as many, the first axis has the lines.
+    line, row = (*sorted(axes, key=lambda axis: -len(frames.values(axis))), None, None)[:2]
+    runs, step = frames.baseline(axes), _step(frames, axes)
     lines, rows = _some(_there(frames, runs, line), _LINES), _some(_there(frames, runs, row), _ROWS)
-    table = frames.at_start(runs, _QUANTITIES)
-    held = frames.setting(runs, axes)
+    table = frames.at_start(runs, _QUANTITIES) if step is None else frames.layers[frames.layers["step"] == step]
+    held = frames.setting(runs, axes, *([] if step is None else [f"at step {step}"]))
     claim = f"By layer: {' and '.join(axes)}" if axes else "By layer"
     foot = f"{seed_words(runs['seed'].nunique())} Not finite or exactly zero: no line. {_left_out(frames, runs, line, lines, row, rows)}{frames.progress}"
     figure, panels = page.sheet(
@@ -105,9 +107,11 @@ def _maps(frames: Frames, page: Page, axes: tuple[str, ...]) -> list[Drawn]:
     runs = frames.baseline(axes)
     # More values go down the page.
     across, down = sorted(axes, key=lambda axis: len(_there(frames, runs, axis)))
-    table = rates(frames, runs)
+    step = _step(frames, axes)
+    table = rates(frames, runs, step)
     columns, rows = _there(frames, runs, across), _there(frames, runs, down)
-    held, claim = frames.setting(runs, axes), f"Backward rate, forward rate and level over {down} and {across}"
+    held = frames.setting(runs, axes, *([] if step is None else [f"at step {step}"]))
+    claim = f"Backward rate, forward rate and level over {down} and {across}"
     foot = f"Means over seeds of slopes of logarithms; below 0 (blue) shrinks, above 0 (orange) grows. zero: exactly zero; inf: no number. {frames.progress}"
     figure, panels = page.sheet(1, 3, height=max(0.19 * min(len(rows), 30), 0.5), title=claim, setting=held, foot=foot, left=0.85, bottom=0.62, gap=(0.12, 0.3))
     points = []
@@ -166,10 +170,16 @@ def _training(frames: Frames, page: Page) -> list[Drawn]:
                 seed_lines(panels[i, j], steps.index.to_numpy(), steps[name].to_numpy(dtype=float)[None], colour, mark)
                 panels[i, j].set_ylabel(label(name))
                 panels[i, j].set_xlabel("step")
+                panels[i, j].xaxis.get_major_locator().set_params(integer=True)
             points.append(steps.reset_index().assign(axis=axis or "", value=_word(value)))
         if axis:
             panels[i, -1].legend(handles=line_key(axis, values), loc="upper left", bbox_to_anchor=(1.02, 1.05), title=_plain(axis), borderaxespad=0.0)
     return [Drawn("training", figure, "Loss and accuracy while training", held, foot, pd.concat(points, ignore_index=True), tuple(columns))]
+
+
+def _step(frames: Frames, axes: tuple[str, ...]) -> int | None:
+    # What only acts on updates changes nothing at initialization: with such an axis the last logged step is drawn.
+    return int(frames.layers["step"].max()) if _OF_UPDATES & {axis.split(".")[0] for axis in axes} else None
 
 
 def _there(frames: Frames, runs: pd.DataFrame, axis: str | None) -> list[Any]:
