@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target that needs it creates; again there is nothing to do.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup quick sweep trainable reproduce figures report test check format bench docs clean
+.PHONY: help setup quick sweep trainable reproduce status figures report submit test slurm-up slurm slurm-down check soak format bench docs clean
 
 # A python3.x on the PATH may be a version manager's stub that only prints an error, so each candidate has to run.
 # Plain python3 comes first: for the newest minor version there may be no torch yet.
@@ -15,11 +15,14 @@ STAMP := .venv/.installed
 JOBS ?= 2
 # The textbook's penalties on the default sweep's deepest nets, in its folder: a column of their own in cures.csv.
 PENALTIES := depth=64 norm=none residual=plain clip=none init=small,he_normal,large penalty=l2,l1,orthogonal
+# What `make submit` submits; SITE=... names a launcher of one's own in configs/local/hydra/launcher/.
+EXPERIMENT ?= vanishing_exploding
+SITE ?= slurm
 # What `make figures` and `make report` draw.
 FOLDER ?= results/vanishing_exploding
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP) ## create .venv and install gradyn with the tested versions (once)
 
@@ -29,7 +32,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c '$(usable)' || { echo "PYTHON must be a Python 3.11, 3.12 or 3.13; got $(PYTHON)." >&2; exit 1; }
 	@$(PY) -c 'import pip' 2>/dev/null || "$(PYTHON)" -m venv --clear .venv 2>/dev/null || \
 		{ "$(PYTHON)" -m venv --clear --without-pip .venv && "$(PYTHON)" -m pip --python $(PY) install pip; }
-	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e '.[data,dev]'
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e '.[data,dev,slurm]'
 	@touch $(STAMP)
 
 quick: setup ## the first look: vanishing and exploding gradients in seconds
@@ -47,14 +50,31 @@ trainable: setup ## which depth trains, under which cure, at which learning rate
 reproduce: setup ## every experiment and its claims; writes the scoreboard (ID='autodiff_*' some, SCALE=smoke small)
 	$(PY) -m gradyn reproduce --scoreboard results/reference $(if $(ID),--only '$(ID)') $(if $(SCALE),--scale $(SCALE))
 
+status: setup ## how far a sweep is (FOLDER=results/...; WATCH=1 goes on looking)
+	$(PY) -m gradyn status "$(FOLDER)" $(if $(WATCH),--watch)
+
 figures: setup ## draw again from Parquet alone (FOLDER=results/...)
 	$(PY) -m gradyn figures "$(FOLDER)"
 
 report: setup ## a page of any sweep: FOLDER/report/report.html (FOLDER=results/...)
 	$(PY) -m gradyn report "$(FOLDER)"
 
+submit: setup ## submit a sweep to Slurm and leave (PARTITION=..., ACCOUNT=..., EXPERIMENT=...); again: what is missing
+	$(PY) -m gradyn sweep experiment=$(EXPERIMENT) hydra/launcher=$(SITE) hydra.launcher.wait=false \
+		$(if $(PARTITION),hydra.launcher.partition=$(PARTITION)) $(if $(ACCOUNT),hydra.launcher.account=$(ACCOUNT))
+
 test: setup ## the test suite (ARGS="-k name" narrows it)
 	$(PY) -m pytest -n $(JOBS) $(ARGS)
+
+slurm-up: ## install and start a Slurm on the loopback, for the tests (Debian, root)
+	@tests/slurm/node.sh up
+
+# Three processes on any machine: most of the time they wait for the queue.
+slurm: setup ## the tests that need a Slurm, on that one; fails where there is none
+	GRADYN_SLURM_REQUIRED=1 $(PY) -m pytest -m slurm tests/slurm -n 3 --dist worksteal $(ARGS)
+
+slurm-down: ## stop it, and remove what it wrote
+	@tests/slurm/node.sh down
 
 check: setup ## format, lint, types, architecture, tests: what has to pass before a commit
 	$(PY) -m ruff format --check .
@@ -62,6 +82,9 @@ check: setup ## format, lint, types, architecture, tests: what has to pass befor
 	$(PY) -m mypy
 	$(PY) -m pytest tests/test_architecture.py
 	@$(MAKE) --no-print-directory test
+
+soak: setup ## faults of every kind at random moments for ten minutes (SECONDS=600 SEED=1)
+	$(PY) tests/soak.py --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 format: setup ## rewrite the sources in the project's format
 	$(PY) -m ruff format .

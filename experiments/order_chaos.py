@@ -37,8 +37,8 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     settings = {f"$\\sigma_w$ = {scale:g}": runs for scale, runs in frames.runs.groupby("init.sigma_w")}
     q = [layer_curve(frames, runs, label, "preact_std", hidden_maps(runs)[0], is_squared=True) for label, runs in settings.items()]
     c = [layer_curve(frames, runs, label, "pair_correlation", hidden_maps(runs)[1]) for label, runs in settings.items()]
-    lengths = Panel("length", "layer l", "$q_l$", q, yscale="log", limits=(0.1, 30))
-    panels = [lengths, Panel("correlation", "layer l", "$c_l$", c, limits=(-0.35, 1.0)), delta_panel(frames, settings, "gradient")]
+    panels = [Panel("length", "layer l", "$q_l$", q, yscale="log", limits=(0.1, 30))]
+    panels += [Panel("correlation", "layer l", "$c_l$", c, limits=(-0.35, 1.0)), delta_panel(frames, settings, "gradient")]
     title = "In the ordered phase inputs become alike and gradients vanish; in the chaotic phase inputs part and gradients explode."
     return [overlay(page, "order_chaos", title, frames.setting(frames.runs, ()), f"Source: {SOURCE}.", panels, measured_columns=("preact_std",))]
 
@@ -54,8 +54,9 @@ def claims(frames: Frames) -> list[Claim]:
             wide_claim(f"{name}: c of the last hidden layer", layer_values(frames, runs, "pair_correlation", len(c)), c[-1], rival=Rival("c_0", 0.6)),
             factor_claim(frames, runs, f"{name}: factor of |δ|² per layer", rival=Rival("σ_w², tanh as if linear", scale**2)),
         ]
-    quoted = round(critical_sigma_w("tanh", 0.05**0.5) ** 2, 2)
-    return [*found, Claim("critical σ_w² of tanh at σ_b² = 0.05, to the quoted digits", quoted, 1.76, 0.0, "exact: a root, rounded")]
+    quoted = Claim("critical σ_w² of tanh at σ_b² = 0.05, rounded", round(critical_sigma_w("tanh", 0.05**0.5) ** 2, 2), 1.76, 0.0, "exact: a root, rounded")
+    text = "critical σ_w² of tanh goes to 1 without biases: less 1, at σ_b = 1e-6"
+    return [*found, quoted, Claim(text, critical_sigma_w("tanh", 1e-6) ** 2 - 1, 1e-3, 0.0, "a root; falls as σ_b^(2/3)", "below")]
 
 
 EXPERIMENT = Experiment("order_chaos", SOURCE, figure, claims)

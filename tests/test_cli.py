@@ -40,7 +40,7 @@ REFUSED = [
     (["exec.wokers=2"], "exec.wokers must be a key of the config; got '2'. Did you mean exec.workers?"),
     (["activation=rellu"], "got 'rellu'. Did you mean relu?"),
     (["activation=relu,tahn"], "got 'tahn'. Did you mean tanh?"),
-    (["experiment=quik"], "vanishing_exploding; got 'quik'. Did you mean quick?"),
+    (["experiment=quik"], "width_over_depth; got 'quik'. Did you mean quick?"),
     (["norm=null"], "got None. Did you mean none?"),
     (["depth="], "depth must have at least one value; got ''."),
     (["seed=range(0)"], "seed must have at least one value; got 'range(0)'."),
@@ -149,7 +149,7 @@ def test_a_wrong_file_of_ones_own_is_refused_in_one_line(run: Run, tmp_path: Pat
 def test_an_unknown_command_names_the_nearest(run: Run) -> None:
     assert run("swep")[::2] == (
         2,
-        "gradyn: the command must be one of sweep, plan, figures, report, reproduce, completion; got 'swep'. Did you mean gradyn sweep?\n",
+        "gradyn: the command must be one of sweep, plan, status, figures, report, reproduce, completion; got 'swep'. Did you mean gradyn sweep?\n",
     )
     assert "Write gradyn sweep depth=3." in run("depth=3")[2]
 

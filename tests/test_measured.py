@@ -152,6 +152,9 @@ def test_the_small_scale_replaces_settings_and_the_command_line_comes_last() -> 
 def test_further_grids_go_into_the_same_folder_and_the_command_line_holds_for_all() -> None:
     grid = Twin("made_up", {"depth": "4,64", "seed": "range(3)"}, [["depth=2", "norm=batch"], ["seed=7"]], {}, {"width": 8})
     assert grid.grids("full") == [["seed=range(3)"], ["seed=range(3)", "depth=2", "norm=batch"], ["seed=7"]]
+    assert grid.grids("smoke", ["depth=8", "norm=none", "seed=0"]) == [["seed=0", "exec.workers=1", "width=8", "depth=8", "norm=none"]], (
+        "one, though in other orders"
+    )
     assert grid.grids("full", ["depth=8"]) == [["seed=range(3)", "depth=8"], ["seed=range(3)", "depth=8", "norm=batch"], ["seed=7", "depth=8"]]
 
 

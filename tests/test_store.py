@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -120,7 +121,11 @@ def test_files_carry_units_version_provenance_and_run_ids(folder: Path) -> None:
         for column in columns(table):
             assert schema.field(column.name).metadata[b"unit"].decode() == column.unit
         text = json.loads(pq.read_metadata(folder / table / "a.parquet").metadata[b"gradyn"])
-        assert text == {"schema_version": SCHEMA_VERSION, "shard": "a", "run_ids": sorted(ids), "provenance": about}
+        # The whole second that is the files' modification time, and the bytes of those that were closed before.
+        written = int((folder / table / "a.parquet").stat().st_mtime)
+        before = TABLES[: TABLES.index(table)]
+        sizes = {other: (folder / other / "a.parquet").stat().st_size for other in before}
+        assert text == {"schema_version": SCHEMA_VERSION, "shard": "a", "run_ids": sorted(ids), "provenance": about, "written": written, "bytes": sizes}
     row = load(folder).table("runs").to_pylist()[0]
     assert {name: row[name] for name in about} == about
 
@@ -184,7 +189,8 @@ def test_a_null_and_a_nan_differ_in_every_reader(values: Any, folder: Path) -> N
     assert duckdb.sql(f"select count(*) from '{path}' where isnan(accuracy)").fetchall() == [(1,)]
 
 
-def test_rows_come_sorted_by_their_keys_however_they_were_packed(folder: Path, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_rows_come_sorted_by_their_keys_however_they_were_packed(folder: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1.8e9)
     ids = run_ids(*range(5))
     found = records(ids)
     whole = folder / "layers" / "a.parquet"

@@ -140,8 +140,8 @@ def test_a_cut_off_file_in_runs_is_not_done_left_out_aloud_and_moved_aside_by_cl
     with pytest.warns(UserWarning, match=r"bad\.parquet is cut off or no Parquet file and is left out"):
         assert load(folder).run_ids == set(run_ids(1))
     said = clean(folder)
-    assert any("renamed to bad.parquet.broken" in line for line in said)
-    assert {name for name in everything(folder) if "bad" in name} == {"runs/bad.parquet.broken"}
+    assert any("moved to set_aside/runs/bad.parquet" in line for line in said)
+    assert {name for name in everything(folder) if "bad" in name} == {"set_aside/runs/bad.parquet"}
     assert load(folder).run_ids == set(run_ids(1))
 
 
@@ -154,12 +154,11 @@ def test_a_cut_off_file_beside_a_committed_run_is_said_with_the_way_out(table: T
         ConfigError, match=rf"must hold {table}/a\.parquet whole; got 'a cut-off file'\. Remove runs/a\.parquet and give the sweep command again"
     ):
         load(folder).frame(table)
-    (folder / "runs" / "a.parquet").unlink()
     clean(folder)
-    assert everything(folder) == {"sweep.json", "config.yaml"}
+    assert everything(folder) == {"sweep.json", "config.yaml", "set_aside/runs/a.parquet"}
 
 
-def test_other_peoples_files_are_left_out_aloud_and_left_alone(folder: Path) -> None:
+def test_other_peoples_files_are_left_out_aloud_and_set_aside_as_they_are(folder: Path) -> None:
     write(folder, run_ids(1), "a")
     pq.write_table(pa.table({"x": [1]}), folder / "runs" / "theirs.parquet")
     shutil.copy(folder / "runs" / "theirs.parquet", folder / "layers" / "theirs.parquet")
@@ -167,8 +166,12 @@ def test_other_peoples_files_are_left_out_aloud_and_left_alone(folder: Path) -> 
     with pytest.warns(UserWarning, match=r"theirs\.parquet was not written by gradyn"):
         assert load(folder).run_ids == set(run_ids(1))
     assert done(folder) == set(run_ids(1))
-    assert clean(folder) == ()
-    assert {"runs/theirs.parquet", "layers/theirs.parquet", "runs/notes.txt"} <= everything(folder)
+    theirs = (folder / "runs" / "theirs.parquet").read_bytes()
+    assert len(clean(folder)) == 2
+    assert {"set_aside/runs/theirs.parquet", "set_aside/layers/theirs.parquet", "runs/notes.txt"} <= everything(folder)
+    assert (folder / "set_aside" / "runs" / "theirs.parquet").read_bytes() == theirs
+    # Now every reader of the pattern finds what ours finds.
+    assert pl.read_parquet(f"{folder}/runs/*.parquet")["run_id"].to_list() == run_ids(1)
 
 
 def test_another_schema_version_is_refused_everywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

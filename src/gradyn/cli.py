@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -21,6 +22,7 @@ gradyn: how gradients vanish, explode and are cured, measured layer by layer
   gradyn sweep experiment=quick     a first look, under 15 seconds
   gradyn plan [overrides]           what a sweep would run
   gradyn sweep [overrides]          run it; the same command again goes on where it stopped
+  gradyn status FOLDER              how far a sweep is: done, failed, in flight, missing, time left
   gradyn figures FOLDER             draw a sweep's figures from its tables
   gradyn report FOLDER              a page of any sweep: figures, tables, settings, commands
   gradyn reproduce                  every experiment and the verdicts on its claims
@@ -43,12 +45,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as done:  # argparse's --help
         return done.code if isinstance(done.code, int) else FAILED
     except Exception as error:
-        from gradyn.core import ConfigError
+        from gradyn.core import ConfigError, inert
 
         if isinstance(error, ConfigError):
-            print(f"gradyn: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"gradyn: {inert(' '.join(str(error).split()))}", file=sys.stderr)
             return REFUSED
-        print(f"gradyn: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"gradyn: {type(error).__name__}: {inert(error)}", file=sys.stderr)
         traceback.print_exception(error)
         return FAILED
 
@@ -88,6 +90,36 @@ def _plan(words: list[str]) -> int:
     for line in run_lines(made, done) if is_listed else ():
         print(line)
     return 0
+
+
+def _status(words: list[str]) -> int:
+    parser = _Parser(prog="gradyn status", description="How far a sweep is. Exits with 1 while runs of its plan are missing.")
+    parser.add_argument("folder", metavar="FOLDER", help="results/<name>")
+    parser.add_argument("--watch", action="store_true", help="look again every few seconds, as long as somebody is at work")
+    parser.add_argument("--every", metavar="SECONDS", type=float, default=2.0, help="how often --watch looks (2)")
+    given = parser.parse_args(words)
+    from gradyn.store import status
+
+    while True:
+        found = status(given.folder, _in_jobs(Path(given.folder)))
+        for line in found.lines():
+            print(line, flush=True)
+        if not given.watch or found.is_complete or (found.flight is None and not found.in_flight):
+            return 0 if found.is_complete else FAILED
+        time.sleep(max(given.every, 0.1))
+
+
+def _in_jobs(folder: Path) -> frozenset[str]:
+    """Runs that Slurm's jobs of a folder were given; none where its ledger is empty. Where squeue is silent that is said, and not fatal."""
+    if not any((folder / "slurm").glob("*.json")):
+        return frozenset()
+    from gradyn.sweep import SlurmError, in_flight
+
+    try:
+        return frozenset().union(*in_flight(folder).values())
+    except SlurmError as error:
+        print(f"Which jobs are alive is not known: {error}", file=sys.stderr)
+        return frozenset()
 
 
 def _figures(words: list[str]) -> int:
@@ -193,7 +225,7 @@ def _suggestions(shell: str, line: str) -> list[str]:
         from hydra_plugins.gradyn._command import suggestions
 
         return suggestions(shell, " ".join(words[2:]))
-    if words[1] in ("figures", "report"):
+    if words[1] in ("figures", "report", "status"):
         return sorted(str(path) for path in Path("results").glob("*/") if str(path).startswith(words[-1]))
     return []
 
@@ -223,6 +255,7 @@ def _version() -> str:
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "sweep": _sweep,
     "plan": _plan,
+    "status": _status,
     "figures": _figures,
     "report": _report,
     "reproduce": _reproduce,

@@ -24,7 +24,7 @@ from gradyn.core import packaged
 from gradyn.nn import BatchNorm, Gelu, HeNormal, Identity, Large, LayerNorm, NoNorm, Orthogonal, Plain, Relu, Sigmoid, Small, Tanh, XavierNormal
 from gradyn.optim import GlobalL2, NoClip
 from gradyn.sweep import Log, RunSpec, Schedule, execute, launch, run_shard
-from gradyn.sweep.launch import _begin_worker
+from gradyn.sweep.pool import _begin_worker
 from runs import make_spec
 
 pytestmark = pytest.mark.bench

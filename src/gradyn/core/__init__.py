@@ -12,6 +12,7 @@ from gradyn.core.columns import Column
 from gradyn.core.component import AbstractComponent, groups, option_name, options
 from gradyn.core.configs import packaged
 from gradyn.core.errors import ConfigError, require
+from gradyn.core.inert import inert
 from gradyn.core.random import stream
 from gradyn.core.source import Source
 
@@ -34,6 +35,7 @@ __all__ = [
     "expand",
     "flushing",
     "groups",
+    "inert",
     "l2",
     "log2",
     "log2_l2",

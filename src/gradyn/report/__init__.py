@@ -17,7 +17,9 @@ from gradyn.report.autodiff_numeric import draw_numeric
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
+from gradyn.report.decays import decay_claim, decay_curve, differences, logarithms
 from gradyn.report.defaults_figure import draw_defaults
+from gradyn.report.edge_rates import edge_gaps, map_lines
 from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments, main
 from gradyn.report.factors import (
     delta_panel,
@@ -42,10 +44,12 @@ from gradyn.report.graph_tables import graph_from, graph_tables
 from gradyn.report.growth import claims_curve, growth, stream_growth, wide_profile
 from gradyn.report.jacobian_products import jacobian_products
 from gradyn.report.line_gradients import line_gradients
+from gradyn.report.log_walks import density_curve, log_walk, spread_curve, walk_claims
 from gradyn.report.measured import Twin, kept, measure_once, twin
 from gradyn.report.overlay import Curve, Panel, overlay
 from gradyn.report.page import report
 from gradyn.report.path_shares import path_shares
+from gradyn.report.phase_map import boundary_crossings, draw_phases, phase_points
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
 from gradyn.report.scoreboard import board_folder, chosen, reproduce
 from gradyn.report.sentences import sentences
@@ -75,6 +79,7 @@ __all__ = [
     "at_scale",
     "best_rates",
     "board_folder",
+    "boundary_crossings",
     "by_layer_and_run",
     "by_width",
     "chosen",
@@ -83,8 +88,12 @@ __all__ = [
     "crossover",
     "cure_nets",
     "cure_table",
+    "decay_claim",
+    "decay_curve",
     "delta_panel",
+    "density_curve",
     "described",
+    "differences",
     "draw",
     "draw_by_hand",
     "draw_computation_graph",
@@ -96,7 +105,9 @@ __all__ = [
     "draw_jacobians",
     "draw_numeric",
     "draw_one_curve",
+    "draw_phases",
     "drawn",
+    "edge_gaps",
     "experiments",
     "factor_claim",
     "factor_curve",
@@ -117,12 +128,16 @@ __all__ = [
     "layer_values",
     "line_gradients",
     "log_factors",
+    "log_walk",
+    "logarithms",
     "main",
+    "map_lines",
     "mean_field",
     "measure_once",
     "overlay",
     "p_values",
     "path_shares",
+    "phase_points",
     "predicted_factor",
     "rate_claim",
     "rates",
@@ -134,11 +149,13 @@ __all__ = [
     "sample_gates",
     "seed_claim",
     "sentences",
+    "spread_curve",
     "state",
     "stream_growth",
     "summary",
     "twin",
     "verdict",
+    "walk_claims",
     "wide_claim",
     "wide_curve",
     "wide_limit",

@@ -22,8 +22,8 @@ from gradyn.report.style import WIDTHS, Page
 
 # Carries out a sweep from the words behind `gradyn sweep`; returns its exit code.
 Sweep = Callable[[Sequence[str]], int]
-# Of a sweep that Ctrl-C stopped, as shells have it.
-_INTERRUPTED = 130
+# Exit codes from here on are signals that stopped a sweep, as shells have it.
+_SIGNALLED = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def carry_out(
         # Drawn once, when the last grid is there.
         words = [f"experiment={experiment.name}", f"results={results}", *([] if is_drawn and number == len(grids) else ["exec.figures=false"]), *grid]
         code = max(code, sweep(words))
-        if code == _INTERRUPTED:
+        if code >= _SIGNALLED:
             raise KeyboardInterrupt
     is_new = measure_once(experiment.measure, results / experiment.name, settings) if experiment.measure is not None else True
     return code, is_new

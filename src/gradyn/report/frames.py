@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import yaml  # type: ignore[import-untyped]
 
-from gradyn.core import ConfigError, options
+from gradyn.core import ConfigError, inert, options
 from gradyn.probes import AbstractProbe
 from gradyn.report.measured import is_measured_only, kept
 from gradyn.report.style import ordered
@@ -209,7 +209,7 @@ def read(folder: str | Path, planned: int | None = None) -> Frames:
         ConfigError: no such folder, neither a finished run nor a measurement in it, or another schema version.
     """
     folder, found = Path(folder), kept(folder)
-    name = folder.resolve().name
+    name = harmless(folder.resolve().name)
     if not any((folder / "runs").glob("*.parquet")):
         if found.tables:
             return Frames(name, pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), None, found.tables, found.settings, found.made)
@@ -217,7 +217,26 @@ def read(folder: str | Path, planned: int | None = None) -> Frames:
             raise ConfigError("folder", "hold the tables of a measurement", str(folder), f"Measure first: gradyn reproduce --only {name}.")
     results = load(folder)
     layers = results.frame("layers", ["run_id", "step", "layer", *_LAYERS, *_of_probes(folder)])
-    return Frames(name, results.runs, results.steps, layers, planned or _planned(folder), found.tables, found.settings, found.made)
+    return Frames(name, _shown(results.runs), results.steps, layers, planned or _planned(folder), found.tables, found.settings, found.made)
+
+
+def _shown(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with texts that a figure, a terminal or a page shows and never obeys, whoever wrote the folder.
+
+    No option of ours has such a letter: a dollar would begin mathematics in a figure, `<` an element in a caption.
+    """
+    runs = runs.copy()
+    for name in runs.columns:
+        if name != "run_id" and not (pd.api.types.is_numeric_dtype(runs[name]) or pd.api.types.is_bool_dtype(runs[name])):
+            texts = {value: harmless(value) for value in runs[name].dropna().unique() if isinstance(value, str)}
+            if any(value != text for value, text in texts.items()):
+                runs[name] = runs[name].map(lambda value, texts=texts: texts.get(value, value))
+    return runs
+
+
+def harmless(text: str) -> str:
+    """The text with look-alikes of the letters that mean something to matplotlib, HTML or Markdown."""
+    return inert(text).translate(str.maketrans("$<>`", "\u00a4\u2039\u203a\u2032"))
 
 
 def _of_probes(folder: Path) -> list[str]:

@@ -74,15 +74,15 @@ class Twin:
             ConfigError: an override was given, and there is no sweep.
         """
         asked = self._asked(scale, given)
-        grids = []
+        grids: list[list[str]] = []
         for own in [[], *self.further] if self.has_grid else []:
             chosen = {"seed": f"seed={self.params['seed']}"} if "seed" in self.params else {}
             chosen |= {line.partition("=")[0]: line for line in own}
             chosen |= {line.partition("=")[0]: line for line in asked}
             if fresh and "seed" not in {line.partition("=")[0] for line in given}:
                 chosen["seed"] = f"seed={_other_seeds(chosen.get('seed', 'seed=0').removeprefix('seed='), fresh)}"
-            # Grids that differ in nothing but what the scale replaces are one.
-            if list(chosen.values()) not in grids:
+            # Grids that differ in nothing but what the scale replaces are one, in whatever order they say it.
+            if not any(set(chosen.values()) == set(grid) for grid in grids):
                 grids.append(list(chosen.values()))
         return grids
 

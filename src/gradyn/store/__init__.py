@@ -13,13 +13,16 @@ the manifest: a run is done if and only if it is in `runs/`. A sweep, from its d
 
 from gradyn.store.clean import clean
 from gradyn.store.failures import failure, failures, write_failure
-from gradyn.store.files import commit, temporary_name
+from gradyn.store.files import TEMPORARY, commit, create_text, temporary_name
+from gradyn.store.flight import Flight, flight, tell
 from gradyn.store.folder import check_folder, open_folder, stored_log
 from gradyn.store.lock import lock
+from gradyn.store.planned import planned, write_plan
 from gradyn.store.provenance import provenance
 from gradyn.store.read import Results, load
 from gradyn.store.schema import KEY_COLUMNS, RUN_COLUMNS, SCHEMA_VERSION, SPEC_COLUMNS, TABLES, Table, arrow_schema, columns
 from gradyn.store.shards import done
+from gradyn.store.status import Status, duration, status
 from gradyn.store.write import ShardWriter, StoreError, shard_id, write_shard
 
 __all__ = [
@@ -28,8 +31,11 @@ __all__ = [
     "SCHEMA_VERSION",
     "SPEC_COLUMNS",
     "TABLES",
+    "TEMPORARY",
+    "Flight",
     "Results",
     "ShardWriter",
+    "Status",
     "StoreError",
     "Table",
     "arrow_schema",
@@ -37,16 +43,23 @@ __all__ = [
     "clean",
     "columns",
     "commit",
+    "create_text",
     "done",
+    "duration",
     "failure",
     "failures",
+    "flight",
     "load",
     "lock",
     "open_folder",
+    "planned",
     "provenance",
     "shard_id",
+    "status",
     "stored_log",
+    "tell",
     "temporary_name",
     "write_failure",
+    "write_plan",
     "write_shard",
 ]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from gradyn.core import ConfigError
+from gradyn.core import ConfigError, inert
 from gradyn.store.schema import KEYS, TABLES, Table
 from gradyn.store.shards import inventory
 
@@ -71,13 +71,13 @@ class Results:
             where: a condition on any column of the table, as pyarrow writes it.
 
         Raises:
-            ConfigError: a file of a committed shard is gone or cut off.
+            ConfigError: a file of a committed shard is gone, cut off or damaged.
             ValueError: no such table or column.
         """
         if table not in TABLES:
             raise ValueError(f"table must be one of {', '.join(TABLES)}; got {table!r}.")
         paths = {name: self.folder / table / f"{name}.parquet" for name in self.parts}
-        schema = _common_schema(self.folder, paths)
+        schema = _common_schema(paths)
         missing = sorted(set(columns or ()) - set(schema.names))
         if missing:
             raise ValueError(f"columns must be among those of {table}; got {missing[0]!r}.")
@@ -108,7 +108,7 @@ def load(folder: str | Path, run_ids: Collection[str] | None = None) -> Results:
         raise ConfigError("folder", "be the folder of a sweep", str(folder), "Run `gradyn sweep` first, or look into `results`.")
     found = inventory(folder)
     for path, what in [*((path, "is cut off or no Parquet file") for path in found.broken), *((path, "was not written by gradyn") for path in found.foreign)]:
-        warnings.warn(f"{path} {what} and is left out; the same sweep command runs what is missing.", UserWarning, stacklevel=2)
+        warnings.warn(f"{inert(path)} {what} and is left out; the same sweep command runs what is missing.", UserWarning, stacklevel=2)
     if not found.shards:
         raise ConfigError("folder", "hold at least one finished run", str(folder), "Run the sweep first: the same command goes on where it stopped.")
     parts: dict[str, frozenset[str]] = {}
@@ -125,16 +125,14 @@ def load(folder: str | Path, run_ids: Collection[str] | None = None) -> Results:
     return Results(folder, parts, frozenset(whole))
 
 
-def _common_schema(folder: Path, paths: dict[str, Path]) -> pa.Schema:
+def _common_schema(paths: dict[str, Path]) -> pa.Schema:
     # One schema in all files as long as one catalogue wrote them; a component added later brings columns that older files lack.
     schemas: list[pa.Schema] = []
     for path in paths.values():
         try:
             schema = pq.read_schema(path).remove_metadata()
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
-            where = path.relative_to(folder)
-            fix = f"Remove runs/{path.name} and give the sweep command again: it makes those runs anew."
-            raise ConfigError(str(folder), f"hold {where} whole", "no such file" if isinstance(error, FileNotFoundError) else "a cut-off file", fix) from error
+        except (OSError, pa.ArrowException) as error:
+            raise _not_whole(path, "no such file" if isinstance(error, FileNotFoundError) else "a cut-off file") from error
         if not any(schema.equals(known) for known in schemas):
             schemas.append(schema)
     return pa.unify_schemas(schemas)
@@ -145,5 +143,28 @@ def _read(paths: list[Path], schema: pa.Schema, columns: Sequence[str] | None, w
     chosen = list(columns) if columns is not None else schema.names
     if not paths:
         return pa.schema([schema.field(name) for name in chosen]).empty_table()
-    dataset = ds.dataset([str(path) for path in paths], schema=schema, format="parquet")
-    return dataset.to_table(columns={name: ds.field(name) for name in chosen}, filter=where)
+    columns_by_name = {name: ds.field(name) for name in chosen}
+    try:
+        return _dataset(paths, schema).to_table(columns=columns_by_name, filter=where)
+    except (OSError, pa.ArrowException) as error:
+        # Of many files the complaint names none.
+        for path in paths:
+            try:
+                _dataset([path], schema).to_table(columns=columns_by_name, filter=where)
+            except FileNotFoundError as missing:
+                raise _not_whole(path, "no such file") from missing
+            except (OSError, pa.ArrowException) as damage:
+                raise _not_whole(path, f"a damaged file ({inert(damage)})") from damage
+        raise ConfigError(str(paths[0].parent), "be readable", inert(error), "Give the command again: the files changed meanwhile.") from error
+
+
+def _dataset(paths: list[Path], schema: pa.Schema) -> ds.Dataset:
+    # Every page against its checksum: a flipped bit is an error, never another number.
+    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    return ds.dataset([str(path) for path in paths], schema=schema, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
+
+
+def _not_whole(path: Path, what: str) -> ConfigError:
+    folder = path.parents[1]
+    fix = f"Remove runs/{path.name} and give the sweep command again: it makes those runs anew."
+    return ConfigError(str(folder), f"hold {path.relative_to(folder)} whole", what, fix)

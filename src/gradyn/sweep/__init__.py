@@ -4,12 +4,16 @@ A spec is one run, fully resolved; a plan is the runs of one command; a pack is 
 program; a shard is what a worker commits at once.
 """
 
+from gradyn.sweep.cluster import launch_on_slurm
 from gradyn.sweep.execute import Records, execute
 from gradyn.sweep.launch import check_device, launch
+from gradyn.sweep.ledger import in_flight
 from gradyn.sweep.materialize import Materialized, materialize
 from gradyn.sweep.pack import pack, structure
 from gradyn.sweep.plan import Execution, Log, Plan, Schedule
 from gradyn.sweep.shard import run_shard
+from gradyn.sweep.site import Site
+from gradyn.sweep.slurm import SlurmError
 from gradyn.sweep.spec import ENGINE_VERSION, RunSpec
 
 __all__ = [
@@ -21,9 +25,13 @@ __all__ = [
     "Records",
     "RunSpec",
     "Schedule",
+    "Site",
+    "SlurmError",
     "check_device",
     "execute",
+    "in_flight",
     "launch",
+    "launch_on_slurm",
     "materialize",
     "pack",
     "run_shard",

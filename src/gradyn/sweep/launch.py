@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
+import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from collections.abc import Callable, Collection
 
 import torch
 
-from gradyn.core import ConfigError
-from gradyn.store import StoreError, clean, done, failures, lock, open_folder
+from gradyn.core import ConfigError, inert
+from gradyn.store import StoreError, clean, done, failures, lock, open_folder, tell, write_plan
+from gradyn.sweep.ledger import require_no_jobs
 from gradyn.sweep.pack import Pack, cost, pack
 from gradyn.sweep.plan import Plan
+from gradyn.sweep.pool import NoWorkersError, Target, computed
 from gradyn.sweep.progress import Progress
-from gradyn.sweep.shard import Done, Shard, Zeros, run_shard, shards
+from gradyn.sweep.shard import Shard, Zeros, shards
 from gradyn.sweep.spec import RunSpec
+from gradyn.sweep.stop import Stopped, stoppable
+
+_SECONDS_BETWEEN_TELLINGS = 1.0
 
 # Called with (runs in the store, runs of the plan) after a shard; draws, or does nothing.
 Watcher = Callable[[int, int], None]
@@ -34,7 +35,8 @@ def launch(plan: Plan, watcher: Watcher | None = None) -> int:
         watcher: told of every committed shard.
 
     Returns:
-        Exit code: 0, all runs of the plan are in the store; 1, some raised or a worker died; 130, interrupted.
+        Exit code: 0, all runs of the plan are in the store; 1, some raised or the disk refused; 130, Ctrl-C
+        (128 plus its number for another signal).
 
     Raises:
         ConfigError: device, folder or lock refuse; nothing has run.
@@ -42,18 +44,27 @@ def launch(plan: Plan, watcher: Watcher | None = None) -> int:
     check_device(plan.execution.device)
     open_folder(plan.folder, plan.log.settings)
     with lock(plan.folder):
+        require_no_jobs(plan.folder)
         open_folder(plan.folder, plan.log.settings, plan.config)
-        for line in clean(plan.folder):
-            print(line)
+        try:
+            lines = clean(plan.folder)
+        except OSError as error:
+            raise ConfigError(str(plan.folder), "be readable and writable", inert(error), "Repair its permissions or its disk.") from error
+        for line in lines:
+            print(inert(line))
+        write_plan(plan.folder, plan.run_ids)
         stored = done(plan.folder)
         # Of this plan: the folder may hold another command's failures too.
-        planned = {spec.run_id for spec in plan.specs}
-        failed_before = set() if plan.execution.retry_failed else planned & set(failures(plan.folder)) - stored
-        missing = [spec for spec in plan.specs if spec.run_id not in stored and spec.run_id not in failed_before]
+        failed_before = set() if plan.execution.retry_failed else set(failures(plan.folder)).intersection(plan.run_ids) - stored
+        missing = [spec for spec, run_id in zip(plan.specs, plan.run_ids, strict=True) if run_id not in stored and run_id not in failed_before]
         work = queue(plan, missing)
         total = sum(cost(pack_) for shard in work for pack_ in shard)
         progress = Progress(plan, len(plan.specs) - len(missing) - len(failed_before), len(missing), total)
-        return _carry_out(plan, work, failed_before, progress, watcher)
+        exit_code = _carry_out(plan, work, failed_before, progress, watcher)
+        # What workers that died or were stopped have begun: gone at once, for readers that know no `runs/`.
+        with contextlib.suppress(OSError):
+            clean(plan.folder)
+        return exit_code
 
 
 def check_device(name: str) -> None:
@@ -87,10 +98,10 @@ def _carry_out(plan: Plan, work: list[Shard], failed_before: set[str], progress:
     failed: dict[str, str] = {}
     zeros = Zeros()
     exit_code = 0
-    with progress:
+    with progress, stoppable() as stop:
         try:
-            # Closed by name: an interrupt that falls into this block must stop the workers before anything else happens.
-            with contextlib.closing(_results(plan, work, workers)) as results:
+            # Closed by name: whatever falls into this block must stop the workers before anything else happens.
+            with contextlib.closing(computed(Target.of(plan), work, workers, stop, _Telling(plan, progress))) as results:
                 for result in results:
                     statuses.update(result.statuses)
                     failed |= result.failed
@@ -100,65 +111,27 @@ def _carry_out(plan: Plan, work: list[Shard], failed_before: set[str], progress:
                     progress.advance(len(result.statuses) + len(result.failed), result.work)
                     if watcher is not None:
                         watcher(len(plan.specs) - missing - len(failed_before) + sum(statuses.values()), len(plan.specs))
-        except KeyboardInterrupt:
-            exit_code = 130
+        except Stopped as stopped:
+            exit_code = stopped.exit_code
         except StoreError as error:
             progress.say(str(error))
             exit_code = 1
-        except BrokenProcessPool:
-            progress.say("A worker process died: killed, or out of memory (exec.workers=1 or a smaller exec.pack_size needs less).")
+        except NoWorkersError as error:
+            progress.say(f"Nothing can be computed: {error}.")
             exit_code = 1
     progress.summary(statuses, failed, failed_before, zeros)
     return exit_code or int(bool(failed or failed_before))
 
 
-def _results(plan: Plan, work: list[Shard], workers: int) -> Generator[Done, None, None]:
-    """Reports as shards are committed."""
-    if workers <= 1:
-        with one_thread():
-            for shard in work:
-                yield run_shard(plan.folder, shard, plan.log, plan.execution.device)
-        return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(os.getpid(),))
-    try:
-        waiting: set[Future[Done]] = {pool.submit(run_shard, plan.folder, shard, plan.log, plan.execution.device) for shard in work}
-        while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield future.result()
-    except BaseException:
-        # Ctrl-C, a full disk, a dead worker: what is committed stays, what is in flight is given up. The pool has no public way to
-        # stop a worker at once, and forgets its processes when it shuts down: so they come first.
-        for process in list(pool._processes.values()):
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
+class _Telling:
+    """Tells whoever watches the folder what is in the workers' hands, at most once a second."""
 
+    def __init__(self, plan: Plan, progress: Progress) -> None:
+        self._plan, self._progress = plan, progress
+        self._not_before = 0.0
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """torch with one thread, and as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _begin_worker(driver: int) -> None:
-    torch.set_num_threads(1)
-    with contextlib.suppress(OSError, AttributeError):
-        # glibc gives every freed tensor of a stack back to the system, and the next one costs its page faults again (7 to 15 %
-        # of a sweep, 2026-11): keep up to 1 GiB instead (M_TRIM_THRESHOLD = -1, M_MMAP_THRESHOLD = -3).
-        libc = ctypes.CDLL(None)
-        libc.mallopt(-1, 2**30)
-        libc.mallopt(-3, 2**30)
-    # The driver stops its workers on Ctrl-C; a worker that raised on its own would lose the shard it is about to commit.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError, AttributeError):
-        # Linux: die with the driver, however it dies (PR_SET_PDEATHSIG = 1).
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != driver:
-        os._exit(1)
+    def __call__(self, in_hand: Collection[Shard]) -> None:
+        if time.monotonic() >= self._not_before:
+            self._not_before = time.monotonic() + _SECONDS_BETWEEN_TELLINGS
+            run_ids = [spec.run_id for shard in in_hand for pack_ in shard for spec in pack_]
+            tell(self._plan.folder, run_ids, self._progress.seconds_left)

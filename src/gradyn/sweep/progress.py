@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import Counter
 from types import TracebackType
@@ -11,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from gradyn.core import inert
+from gradyn.store import duration
 from gradyn.sweep.plan import Plan
 from gradyn.sweep.shard import Zeros
 
@@ -48,16 +51,27 @@ class Progress:
             self._bar.stop()
 
     def say(self, line: str) -> None:
-        """A line above the bar."""
-        self._console.print(line, markup=False)
+        """A line above the bar; where it goes to a file on a full disk, the sweep goes on without it."""
+        try:
+            self._console.print(inert(line), markup=False)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+                raise
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the work that is done and the time that it took; None: nothing is done."""
+        if not self._worked:
+            return None
+        return (time.monotonic() - self._started) * (self._work - self._worked) / self._worked
 
     def advance(self, runs: int, work: float) -> None:
         """`runs` more are finished, `work` of all work."""
         self._now += runs
         self._worked += work
         seconds = max(time.monotonic() - self._started, 1e-9)
-        left = seconds * (self._work - self._worked) / self._worked
-        runs_text, rate, left_text = f"{self._now:,} of {self._missing:,} runs", f"{self._now / seconds:,.1f} runs/s", f"{left:,.0f} s left"
+        runs_text, rate = f"{self._now:,} of {self._missing:,} runs", f"{self._now / seconds:,.1f} runs/s"
+        left_text = f"{duration(self.seconds_left or 0.0)} left"
         self._bar.update(self._task, advance=work, runs=runs_text, rate=rate, left=left_text)
         if not self._console.is_terminal and time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
             self._said = time.monotonic()

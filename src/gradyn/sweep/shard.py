@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gradyn.store import provenance, shard_id, write_failure, write_shard
+from gradyn.store import StoreError, provenance, shard_id, write_failure, write_shard
 from gradyn.sweep.execute import Records, Table, execute, joined
 from gradyn.sweep.pack import Pack, cost
 from gradyn.sweep.plan import Log
@@ -25,7 +25,7 @@ _SHARDS = 16
 
 
 # The log norms of gradients and cotangents among the columns of `layers`.
-_LOG_NORMS = ("log10_grad_w_l2", "log10_grad_b_l2", "log10_delta_rms")
+LOG_NORMS = ("log10_grad_w_l2", "log10_grad_b_l2", "log10_delta_rms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Zeros:
     def of(layers: Table, runs: Table) -> Zeros:
         """Counted in the rows of both tables; what a plain backward pass lost to the float is no exact zero."""
         is_tracked = np.isin(layers["run_id"].astype(str), runs["run_id"][runs["backward"] == "tracked"].astype(str))
-        columns = [np.ma.asarray(layers[name])[is_tracked] for name in _LOG_NORMS if name in layers]
+        columns = [np.ma.asarray(layers[name])[is_tracked] for name in LOG_NORMS if name in layers]
         is_zero = [np.isneginf(column.filled(0.0).astype(np.float64)) for column in columns]
         where = np.logical_or.reduce(is_zero) if is_zero else np.zeros(is_tracked.sum(), dtype=np.bool_)
         with_zeros = set(layers["run_id"][is_tracked][where].tolist())
@@ -102,8 +102,35 @@ def run_shard(folder: Path, shard: Shard, log: Log, device: str) -> Done:
     if not records:
         return Done((), failed, work)
     layers, steps, runs = (joined([getattr(part, table) for part in records]) for table in ("layers", "steps", "runs"))
-    write_shard(folder, shard_id(runs["run_id"].tolist()), layers, steps, runs, provenance(device))
+    # Named for what was planned: whoever watches knows the name before, though some of its runs may raise.
+    name = shard_id(spec.run_id for pack in shard for spec in pack)
+    write_shard(folder, name, layers, steps, runs, provenance(device))
     return Done(tuple(runs["status"].tolist()), failed, work, Zeros.of(layers, runs))
+
+
+def halves(shard: Shard) -> tuple[Shard, ...]:
+    """The shard in two, between packs where it has several, else within its pack; nothing where it is one run."""
+    parts: tuple[Pack, ...] | Pack = shard if len(shard) > 1 else shard[0]
+    middle = len(parts) // 2
+    if not middle:
+        return ()
+    return (shard[:middle], shard[middle:]) if len(shard) > 1 else ((shard[0][:middle],), (shard[0][middle:],))
+
+
+def keep_failure(folder: Path, shard: Shard, error: BaseException) -> Done:
+    """Keep what the shard's only run raised in `failures/`.
+
+    Raises:
+        StoreError: the disk refused.
+    """
+    ((spec,),) = shard
+    try:
+        write_failure(folder, spec.run_id, error, spec.columns)
+    except OSError as refused:
+        raise StoreError(
+            f"{folder} must take what run {spec.run_id} raised; got: {refused}. Make room or repair, then run the same command again."
+        ) from refused
+    return Done((), {spec.run_id: (f"{type(error).__name__}: {error}".splitlines() or [""])[0]}, cost(shard[0]))
 
 
 def _isolated(folder: Path, pack: Pack, log: Log, device: str, failed: dict[str, str]) -> list[Records]:
@@ -113,8 +140,7 @@ def _isolated(folder: Path, pack: Pack, log: Log, device: str, failed: dict[str,
     except Exception as error:
         # The one place where any error is caught: a run that raises must not take its neighbours along.
         if len(pack) == 1:
-            write_failure(folder, pack[0].run_id, error, pack[0].columns)
-            failed[pack[0].run_id] = f"{type(error).__name__}: {error}".splitlines()[0]
+            failed |= keep_failure(folder, (pack,), error).failed
             return []
         middle = len(pack) // 2
         return [part for half in (pack[:middle], pack[middle:]) for part in _isolated(folder, half, log, device, failed)]

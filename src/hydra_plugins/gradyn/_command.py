@@ -12,7 +12,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from gradyn.core import ConfigError
+from gradyn.core import ConfigError, require
 from hydra_plugins.gradyn._arithmetic import as_written, lower
 from hydra_plugins.gradyn._refusals import Refusals
 from hydra_plugins.gradyn._session import hydra_ready, loader
@@ -31,6 +31,7 @@ def sweep(arguments: Sequence[str]) -> int:
     """
     parser = _parser("sweep")
     parser.add_argument("--retry-failed", action="store_true", help="Run again what raised before")
+    parser.add_argument("--dry-run", action="store_true", help="Print the batch script and submit nothing (Slurm launchers)")
     given = _given(parser, arguments)
     with hydra_ready():
         hydra = _hydra(given)
@@ -38,6 +39,16 @@ def sweep(arguments: Sequence[str]) -> int:
             return 0
         overrides = [lower(line) for line in given.overrides]
         overrides += ["exec.retry_failed=true"] if given.retry_failed else []
+        if given.dry_run:
+            launchers = [line.partition("=")[2] for line in overrides if line.lstrip("+").startswith("hydra/launcher=")]
+            require(
+                launchers[-1:] not in ([], ["local"]),
+                "--dry-run",
+                "come with a launcher that submits",
+                "hydra/launcher=local",
+                "gradyn plan prints what would run here.",
+            )
+            overrides.append("hydra.launcher.dry_run=true")
         with Refusals(hydra.config_loader, _config_name(given), given.overrides):
             code = hydra.multirun(_config_name(given), _no_task, overrides, with_log_configuration=False)
     return int(code)

@@ -43,6 +43,8 @@ class Jobs:
         self._dimension_of = {index: place for place, members in enumerate(dimensions) for index in members}
         self._settings = [index for index, axis in enumerate(axes) if not axis.is_group]
         self._swept_groups = [index for index, axis in enumerate(axes) if axis.is_group and axis.is_swept]
+        # (number of an axis, options of the swept groups) of which a value has been worked out by Hydra's own functions.
+        self._seen_plain: set[tuple[int, Position]] = set()
         self.reads = self._reads()
         self._closed = closure(self.reads)
 
@@ -102,6 +104,19 @@ class Jobs:
         """One key's resolved value in one job: a plain container or a leaf."""
         closed = self._closed[key]
         options = tuple(position[self._dimension_of[index]] for index in self._swept_groups)
+        writers = [index for index in self._settings if self._axes[index].top == key]
+        if len(writers) == 1 and self._axes[writers[0]].element == key:
+            # A number for a key that is a leaf of its own is that number: 100,000 seeds are not set one by one, but the first is.
+            number = self._choice(writers[0], position).value()
+            if type(number) in (int, float) and (writers[0], options) in self._seen_plain:
+                return number
+            value = self._worked_out(key, closed, options, position)
+            if type(number) in (int, float) and type(value) is type(number) and value == number:
+                self._seen_plain.add((writers[0], options))
+            return value
+        return self._worked_out(key, closed, options, position)
+
+    def _worked_out(self, key: str, closed: set[str], options: Position, position: Position) -> Any:
         config = self._parts.at(options, closed)
         settings = [(self._axes[index], self._choice(index, position)) for index in self._settings if self._axes[index].top in closed]
         tied = [(axis, choice) for axis, choice in settings if self._ties.is_tie(axis, choice.value())]

@@ -28,6 +28,8 @@ _NO_HYDRA = "not depend on how Hydra was started"
 # Keys that belong to the command, not to a run.
 _COMMAND = ("name", "results", "device", "log", "first")
 # What an experiment's YAML says to its script: settings of a measurement that is no sweep, what the small scale replaces, further grids.
+# Values of an axis up to which the folder's config lists them.
+_LISTED = 1000
 _SCRIPT = ("measure", "smoke", "further")
 
 
@@ -151,8 +153,18 @@ def _plan_of(jobs: Jobs, axes: Sequence[Axis], notes: list[str]) -> Any:
         axes={key: tuple(values) for key, values in swept.items()},
         notes=tuple(notes),
         first=_first(command["first"], next(iter(runs.values())).columns),
-        config=OmegaConf.to_yaml(OmegaConf.create({"runs": len(runs), "axes": swept, "config": first_job})),
+        config=OmegaConf.to_yaml(
+            OmegaConf.create({"runs": len(runs), "axes": {key: _shortened(values) for key, values in swept.items()}, "config": first_job})
+        ),
     )
+
+
+def _shortened(values: list[Any]) -> Any:
+    """Many evenly spaced whole numbers as the command line has them: YAML takes half a minute for 100,000 seeds."""
+    if len(values) <= _LISTED or any(type(value) is not int for value in values):
+        return values
+    whole = range(values[0], values[-1] + (1 if values[-1] > values[0] else -1), values[1] - values[0] or 1)
+    return f"range({whole.start},{whole.stop},{whole.step})" if list(whole) == values else values
 
 
 def _with_probes(section: Any, specs: Any) -> Any:

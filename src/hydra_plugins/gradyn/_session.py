@@ -40,26 +40,31 @@ def register_plugins() -> None:
     """Make the plugins known where Hydra's own scan does not find them (some ways of installing hide namespace packages)."""
     plugins = Plugins.instance()
     # After the scan: it executes plugin modules, and a class imported before would be another one.
-    from hydra_plugins.gradyn.launcher import LocalLauncher
+    from hydra_plugins.gradyn.launcher import LocalLauncher, SlurmLauncher
     from hydra_plugins.gradyn.sweeper import GradynSweeper
 
-    for plugin in (GradynSweeper, LocalLauncher):
+    for plugin in (GradynSweeper, LocalLauncher, SlurmLauncher):
         plugins.register(plugin)
 
 
 def search_path(config_dir: str | Path | None = None) -> ConfigSearchPath:
-    """The packaged configs, and before them the user's folder.
+    """The packaged configs, `configs/local/` where there is one, and the user's folder.
 
     Raises:
         ConfigError: the user's folder is missing.
     """
-    path = create_config_search_path(f"file://{packaged('configs')}")
+    configs = packaged("configs")
+    path = create_config_search_path(f"file://{configs}")
     if config_dir is not None:
         folder = Path(config_dir).absolute()
         if not folder.is_dir():
             raise ConfigError("--config-dir", "be an existing folder", str(config_dir), "Create it, or correct the path.")
         # Hydra's own place for --config-dir: just before the schemas, so that the packaged option of the same name wins.
         path.prepend(provider="command-line", path=f"file://{folder}", anchor=SearchPathQuery(provider="schema"))
+    # One's own site and one's own experiments: git knows nothing of that folder, and no wheel has it. Behind
+    # the user's folder, which somebody has named just now.
+    if (configs / "local").is_dir():
+        path.prepend(provider="local", path=f"file://{configs / 'local'}", anchor=SearchPathQuery(provider="schema"))
     return path
 
 

@@ -23,7 +23,7 @@ def stored(plan: Plan) -> frozenset[str]:
     check_folder(plan.folder, plan.log.settings)
     if not plan.folder.is_dir():
         return frozenset()
-    return done(plan.folder) & {spec.run_id for spec in plan.specs}
+    return done(plan.folder).intersection(plan.run_ids)
 
 
 def lines(plan: Plan, done: Collection[str]) -> Iterator[str]:
@@ -41,9 +41,9 @@ def run_lines(plan: Plan, done: Collection[str]) -> Iterator[str]:
     rows = [spec.columns for spec in plan.specs]
     varying = [key for key in rows[0] if any(row.get(key) != rows[0][key] for row in rows)] if rows else []
     varying = list(dict.fromkeys([*(key for key in plan.axes if key in rows[0]), *varying])) if rows else []
-    for spec, row in zip(plan.specs, rows, strict=True):
+    for run_id, row in zip(plan.run_ids, rows, strict=True):
         settings = " ".join(f"{key}={row[key]}" for key in varying if key in row)
-        yield f"{spec.run_id}  {'done' if spec.run_id in done else 'to do':<5}  {settings}"
+        yield f"{run_id}  {'done' if run_id in done else 'to do':<5}  {settings}"
 
 
 def _runs(count: int) -> str:

@@ -1,9 +1,9 @@
-"""The launcher of one machine (`hydra/launcher: local`): hands the plan to `gradyn.sweep.launch`."""
+"""The launchers: of one machine (`hydra/launcher: local`), and of a cluster (`slurm`, and what sites make of it). Each hands the plan to `gradyn.sweep`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -11,8 +11,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-# As shells have it after Ctrl-C.
-INTERRUPTED = 130
+# Exit codes from here on are signals, as shells have it.
+SIGNALLED = 128
 
 if TYPE_CHECKING:
     from gradyn.sweep import Plan
@@ -39,11 +39,50 @@ class LocalLauncher(Launcher):
     def launch_plan(self, plan: Plan) -> int:
         """Carry out the plan; returns the exit code."""
         from gradyn.sweep import launch
-        from hydra_plugins.gradyn._redraw import Redraw
 
-        if not plan.execution.figures:
-            return launch(plan)
-        redraw = Redraw(plan)
-        code = launch(plan, redraw)
-        redraw.end(is_complete=code != INTERRUPTED and bool(plan.specs))
-        return code
+        return _with_figures(plan, lambda watcher: launch(plan, watcher))
+
+
+class SlurmLauncher(Launcher):
+    """Submits a plan as Slurm arrays, and waits for them unless told otherwise.
+
+    Args:
+        settings: the fields of `configs/hydra/launcher/slurm.yaml`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called once by Hydra, before anything is planned.
+
+        Raises:
+            ConfigError: a setting breaks its rule.
+        """
+        from gradyn.sweep import Site
+        from hydra_plugins.gradyn._planner import plain
+
+        self.site = Site.of({key: plain(value) for key, value in self.settings.items()})
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Refused: another sweeper would hand over jobs one by one."""
+        raise RuntimeError("hydra/launcher=slurm takes a plan; use it with hydra/sweeper=gradyn.")
+
+    def launch_plan(self, plan: Plan) -> int:
+        """Carry out the plan; returns the exit code."""
+        from gradyn.sweep import launch_on_slurm
+
+        if self.site.dry_run or not self.site.wait:
+            return launch_on_slurm(plan, self.site)
+        return _with_figures(plan, lambda watcher: launch_on_slurm(plan, self.site, watcher))
+
+
+def _with_figures(plan: Plan, carry_out: Callable[[Any], int]) -> int:
+    from hydra_plugins.gradyn._redraw import Redraw
+
+    if not plan.execution.figures:
+        return carry_out(None)
+    redraw = Redraw(plan)
+    code = carry_out(redraw)
+    redraw.end(is_complete=code < SIGNALLED and bool(plan.specs))
+    return code
