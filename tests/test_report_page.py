@@ -12,8 +12,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from gradyn.cli import main
-from gradyn.core import inert
 from gradyn.report import report
+from gradyn.report.frames import harmless
 from gradyn.report.tables import frame_table
 from made_frames import make_folder
 
@@ -79,10 +79,10 @@ def test_an_unfinished_sweep_says_so(folder):
 def test_names_are_inert(folder):
     page = _parsed((folder / "report" / "report.html").read_text(encoding="utf-8"))
     assert "script" not in page.tags
-    assert inert(folder.name) in "".join(page.text)
+    assert harmless(folder.name) in "".join(page.text)
     made = _parsed(MarkdownIt().enable("table").render((folder / "report" / "report.md").read_text(encoding="utf-8")))
     assert "script" not in made.tags
-    assert inert(folder.name) in "".join(made.text)
+    assert harmless(folder.name) in "".join(made.text)
 
 
 def test_cells_are_inert():
