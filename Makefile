@@ -1,7 +1,7 @@
 # Everything runs from .venv, which the first target that needs it creates; again there is nothing to do.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup quick sweep trainable reproduce status figures submit test slurm-up slurm slurm-down check soak format bench docs clean
+.PHONY: help setup quick sweep trainable reproduce status figures report submit test slurm-up slurm slurm-down check soak format bench docs clean
 
 # A python3.x on the PATH may be a version manager's stub that only prints an error, so each candidate has to run.
 # Plain python3 comes first: for the newest minor version there may be no torch yet.
@@ -18,7 +18,7 @@ PENALTIES := depth=64 norm=none residual=plain clip=none init=small,he_normal,la
 # What `make submit` submits; SITE=... names a launcher of one's own in configs/local/hydra/launcher/.
 EXPERIMENT ?= vanishing_exploding
 SITE ?= slurm
-# What `make figures` draws.
+# What `make figures` and `make report` draw.
 FOLDER ?= results/vanishing_exploding
 
 help: ## list the targets
@@ -55,6 +55,9 @@ status: setup ## how far a sweep is (FOLDER=results/...; WATCH=1 goes on looking
 
 figures: setup ## draw again from Parquet alone (FOLDER=results/...)
 	$(PY) -m gradyn figures "$(FOLDER)"
+
+report: setup ## a page of any sweep: FOLDER/report/report.html (FOLDER=results/...)
+	$(PY) -m gradyn report "$(FOLDER)"
 
 submit: setup ## submit a sweep to Slurm and leave (PARTITION=..., ACCOUNT=..., EXPERIMENT=...); again: what is missing
 	$(PY) -m gradyn sweep experiment=$(EXPERIMENT) hydra/launcher=$(SITE) hydra.launcher.wait=false \

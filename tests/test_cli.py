@@ -149,7 +149,7 @@ def test_a_wrong_file_of_ones_own_is_refused_in_one_line(run: Run, tmp_path: Pat
 def test_an_unknown_command_names_the_nearest(run: Run) -> None:
     assert run("swep")[::2] == (
         2,
-        "gradyn: the command must be one of sweep, plan, status, figures, reproduce, completion; got 'swep'. Did you mean gradyn sweep?\n",
+        "gradyn: the command must be one of sweep, plan, status, figures, report, reproduce, completion; got 'swep'. Did you mean gradyn sweep?\n",
     )
     assert "Write gradyn sweep depth=3." in run("depth=3")[2]
 

@@ -24,6 +24,7 @@ gradyn: how gradients vanish, explode and are cured, measured layer by layer
   gradyn sweep [overrides]          run it; the same command again goes on where it stopped
   gradyn status FOLDER              how far a sweep is: done, failed, in flight, missing, time left
   gradyn figures FOLDER             draw a sweep's figures from its tables
+  gradyn report FOLDER              a page of any sweep: figures, tables, settings, commands
   gradyn reproduce                  every experiment and the verdicts on its claims
   gradyn completion bash            tab completion: eval "$(gradyn completion bash)"
 
@@ -135,6 +136,19 @@ def _figures(words: list[str]) -> int:
     return 0
 
 
+def _report(words: list[str]) -> int:
+    parser = _Parser(
+        prog="gradyn report", description="Write FOLDER/report/report.html (one file) and report.md: figures, tables, settings, commands to repeat."
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="results/<name>, or a copy of one")
+    given = parser.parse_args(words)
+    from gradyn.report import report
+
+    for path in report(given.folder)[:2]:
+        print(path)
+    return 0
+
+
 def _reproduce(words: list[str]) -> int:
     parser = _Parser(prog="gradyn reproduce", description="Run and draw every experiment, judge its claims, write the scoreboard. A failed claim exits with 1.")
     parser.add_argument("--only", metavar="NAME", action="append", help="this experiment, or those of a pattern ('autodiff_*'); may be given several times")
@@ -211,7 +225,7 @@ def _suggestions(shell: str, line: str) -> list[str]:
         from hydra_plugins.gradyn._command import suggestions
 
         return suggestions(shell, " ".join(words[2:]))
-    if words[1] in ("figures", "status"):
+    if words[1] in ("figures", "report", "status"):
         return sorted(str(path) for path in Path("results").glob("*/") if str(path).startswith(words[-1]))
     return []
 
@@ -243,6 +257,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "plan": _plan,
     "status": _status,
     "figures": _figures,
+    "report": _report,
     "reproduce": _reproduce,
     "completion": _completion,
 }

@@ -47,6 +47,7 @@ from gradyn.report.line_gradients import line_gradients
 from gradyn.report.log_walks import density_curve, log_walk, spread_curve, walk_claims
 from gradyn.report.measured import Twin, kept, measure_once, twin
 from gradyn.report.overlay import Curve, Panel, overlay
+from gradyn.report.page import report
 from gradyn.report.path_shares import path_shares
 from gradyn.report.phase_map import boundary_crossings, draw_phases, phase_points
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
@@ -143,6 +144,7 @@ __all__ = [
     "reached",
     "read",
     "read_as_zero",
+    "report",
     "reproduce",
     "sample_gates",
     "seed_claim",

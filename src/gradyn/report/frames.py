@@ -152,13 +152,13 @@ class Frames:
             if axis in runs and axis not in shown and runs[axis].nunique() == 1:
                 value = runs[axis].iloc[0]
                 words.append(_PLAIN_WORDS[axis, value] if (axis, value) in _PLAIN_WORDS else form.format(value))
-        unusual = [axis for axis in self.axes if axis not in {*shown, *_SETTING, *_NOT_SHOWN} and runs[axis].nunique() == 1 and self._is_swept(axis)]
+        unusual = [axis for axis in self.axes if axis not in {*shown, *_SETTING, *_NOT_SHOWN} and runs[axis].nunique() == 1 and self.is_swept(axis)]
         words += [f"{axis}={runs[axis].dropna().iloc[0]}" for axis in unusual]
         seeds = runs["seed"].nunique() if "seed" in runs else 1
         return ", ".join(word for word in [*words, step] if word) + f"; {seeds} seed{'s' if seeds != 1 else ''}."
 
-    def _is_swept(self, axis: str) -> bool:
-        # A setting of options (`init.gain`) has other defaults in other options; it is swept where it varies within one.
+    def is_swept(self, axis: str) -> bool:
+        """Whether an axis varies; a setting of options (`init.gain`) where it varies within one option."""
         parent = axis.split(".")[0]
         if parent == axis or parent not in self.runs:
             return bool(self.runs[axis].nunique() > 1)

@@ -19,10 +19,13 @@ from gradyn.report.experiment import Experiment, Sweep, at_scale, carry_out, cla
 from gradyn.report.frames import read
 from gradyn.report.measured import SCALES
 from gradyn.report.predicted import coverage
+from gradyn.report.tables import frame_table
 from gradyn.report.write import figures
 from gradyn.store import provenance
 
 _SIDES = {"below": "< ", "above": "> ", "equal": ""}
+# The columns of the LaTeX table.
+_PRINTED = ("experiment", "claim", "predicted", "measured", "z", "verdict")
 # What a row says of the judgement itself.
 _MADE = ("commit", "versions", "hardware", "date")
 
@@ -112,6 +115,8 @@ def write_board(folder: Path, judged: pd.DataFrame, known: Sequence[str], scale:
     table = pd.concat([part for part in (stay, judged) if len(part)], ignore_index=True)
     table = table.sort_values("experiment", kind="stable", key=lambda names: names.map(list(known).index))
     table.to_csv(path, index=False)
+    cells = frame_table("scoreboard", "Scoreboard", table[[name for name in _PRINTED if name in table]])
+    (folder / "scoreboard.tex").write_text(cells.latex(), encoding="utf-8")
     (folder / "scoreboard.md").write_text(_markdown(table, scale), encoding="utf-8")
 
 

@@ -1,0 +1,133 @@
+"""Tables as Markdown, LaTeX (booktabs) and CSV, every cell inert in each; and the table that any sweep has: rates by setting."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from gradyn.report.default_figures import NUMBERS, swept
+from gradyn.report.frames import Frames
+from gradyn.report.rates import Interval, interval, rates
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "∞": r"$\infty$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "→": r"$\to$",
+    "‖": r"$\|$",
+    "∂": r"$\partial$",
+    "√": r"$\surd$",
+    "²": r"$^2$",
+    "δ": r"$\delta$",
+    "φ": r"$\varphi$",
+    "σ": r"$\sigma$",
+    "χ": r"$\chi$",
+    "′": r"$'$",
+}
+
+# Letters from which on a column of a LaTeX table wraps.
+_LONG = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table for people, and its numbers.
+
+    Args:
+        stem: name of its files.
+        title: above it.
+        head: names of the columns.
+        rows: cells as text.
+        data: as numbers, for the CSV.
+    """
+
+    stem: str
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+    data: pd.DataFrame
+
+    def markdown(self, most: int | None = None) -> str:
+        """A pipe table; at most so many rows."""
+        lines = [self.head, ["---"] * len(self.head), *self.rows[:most]]
+        return "\n".join("| " + " | ".join(cell if cell == "---" else markdown(cell) for cell in line) + " |" for line in lines)
+
+    def latex(self) -> str:
+        r"""A tabular with booktabs' rules, for `\input`; needs `\usepackage{booktabs}`. Columns of long texts wrap."""
+        lines = [" & ".join(map(latex, line)) + r" \\" for line in (self.head, *self.rows)]
+        widest = [max((len(row[i]) for row in self.rows), default=0) for i in range(len(self.head))]
+        kinds = "".join(r"p{0.28\linewidth}" if width > _LONG else "l" for width in widest)
+        parts = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"]
+        return f"% {latex(self.title)}; \\usepackage{{booktabs}}\n" + "\n".join(parts) + "\n"
+
+    def write(self, folder: Path) -> list[Path]:
+        """`<stem>.md`, `.tex` and `.csv` in the folder."""
+        paths = [folder / f"{self.stem}.{form}" for form in ("md", "tex", "csv")]
+        for path, text in zip(paths[:2], (self.markdown() + "\n", self.latex()), strict=True):
+            path.write_text(text, encoding="utf-8")
+        self.data.to_csv(paths[2], index=False, float_format="%.9g", lineterminator="\n")
+        return paths
+
+
+def markdown(text: object) -> str:
+    """Text that Markdown, and the HTML it becomes, shows as it is."""
+    flat = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(f"\\{letter}" if letter in "\\`*_[]|{}$~#" else letter for letter in flat)
+
+
+def latex(text: object) -> str:
+    """Text that LaTeX shows as it is; a letter beyond Latin-1 that has no command is written by its name."""
+    return "".join(
+        _LATEX.get(letter) or (letter if ord(letter) < 256 else f"[{unicodedata.name(letter, 'unnamed').lower()}]") for letter in " ".join(str(text).split())
+    )
+
+
+def rates_table(frames: Frames) -> Table:
+    """Backward rate, forward rate and level with 95 % intervals over seeds, one row a setting of the axes that vary."""
+    axes, table = swept(frames), rates(frames)
+    groups = table.groupby(axes, observed=True, dropna=False, sort=True) if axes else [((), table)]
+    rows, data = [], []
+    for key, group in groups:
+        numbers = {name: interval(group[name].to_numpy()) for name in NUMBERS}
+        accuracy = group["final_accuracy"].mean() if "final_accuracy" in group else math.nan
+        status = ", ".join(f"{count} {name}" for name, count in sorted(group["status"].value_counts().items())) if "status" in group else ""
+        cells = [_value(value) for value in key]
+        rows.append([*cells, str(len(group)), *(_interval(n) for n in numbers.values()), "" if math.isnan(accuracy) else f"{accuracy:.3f}", status])
+        spread = {f"{name}{end}": value for name, n in numbers.items() for end, value in (("", n.mean), ("_low", n.low), ("_high", n.high))}
+        data.append({**dict(zip(axes, key, strict=True)), "runs": len(group), **spread, "final_accuracy": accuracy, "status": status})
+    head = [*axes, "runs", "backward rate", "forward rate", "level", "accuracy", "status"]
+    return Table("rates", "Rates [decades per layer] and level [decades], mean and 95 % interval over seeds", head, rows, pd.DataFrame(data))
+
+
+def frame_table(stem: str, title: str, data: pd.DataFrame) -> Table:
+    """A table of a frame's columns as they are."""
+    return Table(stem, title, [str(name) for name in data], [[_value(v) for v in row] for row in data.itertuples(index=False)], data)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def _interval(n: Interval) -> str:
+    if n.count == 0:
+        return "no number"
+    if n.mean == -math.inf:
+        return "zero"
+    return f"{n.mean:+.3f}" + (f" [{n.low:+.3f}, {n.high:+.3f}]" if n.count > 1 else " (one seed)")
