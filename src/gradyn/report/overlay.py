@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from gradyn.report.figure import Drawn
@@ -27,6 +28,8 @@ from gradyn.report.style import GREY, INK, Page, look
 _HEIGHT, _BELOW, _LETTER = 2.0, 0.42, 0.022
 # From this many letters on, names of ticks are written at an angle.
 _LONG_NAME = 7
+# Of log axes below this span ticks within a decade have numbers too.
+_FEW_DECADES = 100
 # Keys in one column of a legend.
 _ONE_COLUMN = 6
 
@@ -182,9 +185,19 @@ def _draw(ax: Axes, panel: Panel) -> None:
         ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     if panel.limits is not None:
         ax.set_ylim(*panel.limits)
+    for axis, scale, (low, high) in ((ax.xaxis, panel.xscale, ax.get_xlim()), (ax.yaxis, panel.yscale, ax.get_ylim())):
+        if scale == "log" and high < _FEW_DECADES * low:
+            _number_short(axis)
     ax.set_title(panel.title)
     ax.set_xlabel(panel.xlabel)
     ax.set_ylabel(panel.ylabel)
+
+
+def _number_short(axis: Axis) -> None:
+    """Ticks at 1, 2 and 5 of a decade as plain numbers: 2 x 10^-2 and the like would push the axis' label off the page."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _points_on(ax: Axes, curve: Curve, x: np.ndarray, colour: object, mark: str) -> None:

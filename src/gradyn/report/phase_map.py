@@ -70,7 +70,9 @@ def draw_phases(
     b = np.linspace(max(points["sigma_b"].min() - 0.03, 0.02), points["sigma_b"].max() + 0.05, 9)
     ln_chi = np.array([[math.log(chi_1(phi, fixed_point_q(phi, sigma_w=x, sigma_b=y), sigma_w=x, sigma_b=y)) for x in w] for y in b])
     mesh = ax.pcolormesh(w, b, ln_chi, cmap=RATE_MAP, norm=TwoSlopeNorm(0.0, ln_chi.min(), ln_chi.max()), shading="gouraud", zorder=0)
-    figure.colorbar(mesh, ax=ax, label=r"$\ln\,\chi_1$", pad=0.02)
+    # The colours' middle is 0, whatever the ends: each half has ticks of its own.
+    ticks = [ln_chi.min(), ln_chi.min() / 2, 0.0, ln_chi.max() / 2, ln_chi.max()]
+    figure.colorbar(mesh, ax=ax, label=r"$\ln\,\chi_1$", pad=0.02, ticks=ticks, format="%.1f")
     ax.plot(phase_boundary(phi, b), b, color=INK, linestyle="--", linewidth=1.2, zorder=2)
     clear = points["measured"].abs() > 4.65 * points["standard_error"]
     for mark, sign in (("^", 1), ("v", -1)):
