@@ -42,9 +42,9 @@ def test_one_experiment_is_swept_drawn_and_judged_and_a_failed_claim_exits_with_
 def test_an_experiment_of_no_name_is_refused_with_what_is_near(tmp_path):
     with pytest.raises(ConfigError, match=r"experiment must be one of .*quick.*; got 'qiuck'. Did you mean quick\?"):
         reproduce(tmp_path, tmp_path, only=["qiuck"])
-    with pytest.raises(ConfigError, match=r"got 'trainable_dpeth\*'. Did you mean trainable_depth\?"):
+    with pytest.raises(ConfigError, match=r"got 'trainable_dpeth\*'. Did you mean trainable_depth"):
         chosen(["quick", "trainable_dpeth*"])
-    assert chosen(["q*", "*depth", "quick"]) == ["quick", "trainable_depth"]
+    assert chosen(["q*", "train*depth", "quick"]) == ["quick", "trainable_depth"]
 
 
 @pytest.fixture
@@ -118,3 +118,26 @@ def test_the_list_says_what_each_claims_and_costs(capsys):
 def test_a_count_is_said_in_full_and_a_measurement_in_four_digits():
     said = [board_of._number(value) for value in (50005000.0, 5, 0.0, 2.0, 0.123456, 1e300, float("nan"), "x", float("inf"))]
     assert said == ["50005000", "5", "0", "2", "0.1235", "1e+300", "", "", "inf"]
+
+
+def test_the_figures_lie_beside_a_board_of_its_own_and_are_linked(two, tmp_path):
+    drawn = tmp_path / "results" / "a_one" / "figures"
+    drawn.mkdir(parents=True)
+    for name in ("a_one.png", "a_one.md", "a_one.csv", "maps.png"):
+        (drawn / name).write_text(name)
+    reproduce(tmp_path / "results", tmp_path / "board", is_run=False)
+    assert sorted(path.name for path in (tmp_path / "board").iterdir()) == [
+        "a_one.md",
+        "a_one.png",
+        "a_one_maps.png",
+        "scoreboard.csv",
+        "scoreboard.md",
+        "scoreboard.tex",
+    ]
+    text = (tmp_path / "board" / "scoreboard.md").read_text()
+    assert "- a_one: [a_one.png](a_one.png), [a_one_maps.png](a_one_maps.png)" in text
+    # Judged again beside the results nothing is copied; rows of the other experiment keep their links.
+    reproduce(tmp_path / "results", tmp_path / "board", only=["b_two"], is_run=False)
+    assert "[a_one.png](a_one.png)" in (tmp_path / "board" / "scoreboard.md").read_text()
+    reproduce(tmp_path / "results", tmp_path / "results", is_run=False)
+    assert not list((tmp_path / "results").glob("*.png"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 import time
 from collections.abc import Hashable, Mapping, Sequence
@@ -61,7 +62,8 @@ def reproduce(
     """Sweep, measure and draw experiments, judge their claims, write `scoreboard.md` and `scoreboard.csv`; prints the seconds of each.
 
     What a folder has already is not computed again, so the second call costs the drawing alone. Rows of experiments that were
-    not asked for stay as they are; the board is written after each experiment.
+    not asked for stay as they are; the board is written after each experiment. Where the board has a folder of its own, the figures
+    are copied beside it.
 
     Args:
         results: folder of folders.
@@ -91,13 +93,27 @@ def reproduce(
             if known[name].measure is not None:
                 # A sweep draws by itself; a measurement is drawn when it is there.
                 figures(results / name, formats=["png"])
-        table = _judged(known[name], results / name).assign(**{key: provenance()[key] for key in (*_MADE, "dirty")})
+        kept = keep_figures(name, results / name / "figures", scoreboard) if scoreboard != results else []
+        table = _judged(known[name], results / name).assign(figures=" ".join(kept), **{key: provenance()[key] for key in (*_MADE, "dirty")})
         code = max(code, int((table["verdict"] == "fails").any()))
         write_board(scoreboard, table, list(known), scale)
         if is_run:
             sys.stdout.write(f"{name}: {time.perf_counter() - began:.1f} s{'' if is_new else ', measured before'}\n")
             sys.stdout.flush()
     return code
+
+
+def keep_figures(name: str, drawn: Path, board: Path) -> list[str]:
+    """Copy an experiment's figures (PNG) and captions to the board's folder, under names that begin with its own; returns those of the figures."""
+    found = []
+    for path in sorted(drawn.glob("*.png")):
+        stem = path.stem if path.stem == name else f"{name}_{path.stem}"
+        board.mkdir(parents=True, exist_ok=True)
+        for file in (path, path.with_suffix(".md")):
+            if file.is_file():
+                shutil.copyfile(file, board / f"{stem}{file.suffix}")
+        found.append(f"{stem}.png")
+    return found
 
 
 def board_folder(results: Path, scoreboard: Path, scale: str, fresh: int = 0) -> Path:
@@ -165,11 +181,19 @@ def _markdown(table: pd.DataFrame, scale: str) -> str:
             row["source"],
         ]
         lines.append(_row(cells))
-    return "\n".join([*lines, *_predictions(table)]) + "\n"
+    return "\n".join([*lines, *_predictions(table), *_figures(table)]) + "\n"
 
 
 def _row(cells: Sequence[object]) -> str:
     return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _figures(table: pd.DataFrame) -> list[str]:
+    """Links to the figures that lie beside the board."""
+    if "figures" not in table or not table["figures"].fillna("").str.strip().any():
+        return []
+    rows = table[table["figures"].fillna("").str.strip() != ""].drop_duplicates("experiment").to_dict("records")
+    return ["", "## Figures", "", *(f"- {row['experiment']}: " + ", ".join(f"[{name}]({name})" for name in row["figures"].split()) for row in rows)]
 
 
 def _predictions(table: pd.DataFrame) -> list[str]:
