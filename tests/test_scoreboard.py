@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from gradyn.cli import main
 from gradyn.core import ConfigError
-from gradyn.report import Claim, Experiment, Frames, chosen, described, experiments, reproduce
+from gradyn.report import MOST_CLAIMS, Claim, Experiment, Frames, chosen, described, experiments, reproduce
 from gradyn.report import scoreboard as board_of
+
+CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def test_an_experiment_without_runs_is_on_the_board_untested_with_the_reason(tmp_path):
@@ -141,3 +145,16 @@ def test_the_figures_lie_beside_a_board_of_its_own_and_are_linked(two, tmp_path)
     assert "[a_one.png](a_one.png)" in (tmp_path / "board" / "scoreboard.md").read_text()
     reproduce(tmp_path / "results", tmp_path / "results", is_run=False)
     assert not list((tmp_path / "results").glob("*.png"))
+
+
+def test_the_committed_board_has_every_experiment_and_no_more_claims_than_its_limit_allows():
+    folder = CHECKOUT / "results" / "reference"
+    if not folder.is_dir():
+        pytest.skip("the sdist leaves results/ out")
+    board = pd.read_csv(folder / "scoreboard.csv")
+    assert set(board["experiment"]) == set(experiments()), "make reproduce"
+    judged = board[(board["side"] == "equal") & (board["standard_error"] > 0)]
+    assert 0 < len(judged) <= MOST_CLAIMS
+    assert (judged["rival_z"].abs() > 6).sum() >= 10
+    for names in board["figures"].dropna():
+        assert all((folder / name).is_file() for name in names.split())
