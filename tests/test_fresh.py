@@ -9,7 +9,7 @@ from scipy import stats
 
 from gradyn.cli import main
 from gradyn.core import ConfigError
-from gradyn.report import fresh_sets, p_values, summary
+from gradyn.report import fresh_sets, p_values, recorded, summary
 
 
 def test_sets_are_named_by_numbers_and_ranges() -> None:
@@ -27,10 +27,14 @@ def boards(folder, rng, factor=1.0, shift=0.0):
     found = []
     for number in range(1, 11):
         z = rng.standard_normal(40) * factor + shift * (np.arange(40) == 0)
-        table = pd.DataFrame({"experiment": np.repeat(["a", "b"], 20), "claim": [f"number {i}" for i in range(40)], "side": "equal", "standard_error": 0.1})
+        table = pd.DataFrame(
+            {"experiment": np.repeat(["a", "b"], 20), "claim": [f"number {i}" for i in range(40)], "side": "equal", "standard_error": 0.1, "commit": "c"}
+        )
         table = table.assign(z=z, p=2 * stats.norm.sf(np.abs(z)), verdict=np.where(np.abs(z) < 4.65, "holds", "fails"))
         # Neither a limit nor an exact number is a matter of chance.
-        more = pd.DataFrame({"experiment": "b", "claim": ["limit", "exact"], "side": ["below", "equal"], "standard_error": [0.1, 0.0], "z": 0.0, "p": 1.0})
+        more = pd.DataFrame(
+            {"experiment": "b", "claim": ["limit", "exact"], "side": ["below", "equal"], "standard_error": [0.1, 0.0], "z": 0.0, "p": 1.0, "commit": "c"}
+        )
         (folder / str(number)).mkdir(parents=True)
         pd.concat([table, more.assign(verdict="holds")]).to_csv(folder / str(number) / "scoreboard.csv", index=False)
         found.append(folder / str(number))
@@ -41,7 +45,7 @@ def test_right_errors_are_uniform_and_wrong_ones_are_not(tmp_path, rng) -> None:
     found = p_values(boards(tmp_path / "right", rng))
     assert len(found) == 400
     page = summary(found)
-    assert "10 sets of seeds that the experiments do not have, 40 judged numbers each, 400 in all." in page
+    assert "10 sets of seeds that the experiments do not have, 40 judged numbers each, 400 in all, from 1 commit." in page
     assert ": uniform at 1%" in page
     assert "| a | 200 |" in page
     # Errors 1.5 times too small or too large: with 400 numbers D is near 0.16, where 0.08 is the limit at 1 %.
@@ -54,3 +58,16 @@ def test_one_wrong_prediction_is_found_by_its_mean_though_it_never_fails(tmp_pat
     assert "0 failed" in page
     # 2 sqrt(10) = 6.3 errors from 0, where 3 are the limit; of the other 39 one in ten pages has one.
     assert "* a, number 0: mean z +" in page
+
+
+def test_sets_of_several_commands_add_up_and_one_made_again_replaces_itself(tmp_path, rng) -> None:
+    found = p_values(boards(tmp_path / "boards", rng))
+    file = tmp_path / "fresh.csv"
+    first = recorded(found[found["set"].astype(int) <= 4], file)
+    assert len(first) == 160
+    again = found[(found["set"].astype(int) > 3) & (found["experiment"] == "a")].assign(z=0.5)
+    both = recorded(again, file)
+    assert both.groupby(["set", "experiment"]).size().to_dict() == {(str(k), name): 20 for k in range(1, 11) for name in "ab" if name == "a" or k <= 4}
+    assert set(both[both["set"] == "4"].query("experiment == 'a'")["z"]) == {0.5}
+    pd.testing.assert_frame_equal(pd.read_csv(file, dtype={"set": str}), both)
+    assert both["set"].tolist() == sorted(both["set"], key=int)

@@ -153,13 +153,15 @@ def _reproduce(words: list[str]) -> int:
     parser = _Parser(prog="gradyn reproduce", description="Run and draw every experiment, judge its claims, write the scoreboard. A failed claim exits with 1.")
     parser.add_argument("--only", metavar="NAME", action="append", help="this experiment, or those of a pattern ('autodiff_*'); may be given several times")
     parser.add_argument("--scale", default="full", choices=("full", "smoke"), help="smoke: everything small, with its scoreboard in RESULTS/smoke (full)")
-    parser.add_argument("--fresh", metavar="K", default="0", help="other seeds than the YAML's, all in RESULTS/fresh/K; 1-20: so many times, and fresh.md (0)")
+    parser.add_argument(
+        "--fresh", metavar="K", default="0", help="other seeds than the YAML's, in RESULTS/fresh/K (1-20: so many sets), and fresh.md about all so far (0)"
+    )
     parser.add_argument("--list", action="store_true", help="only list the experiments, what they claim and cost")
     parser.add_argument("--judge", action="store_true", help="run nothing: judge what is in the results")
     parser.add_argument("--results", metavar="FOLDER", default="results", help="folder of the experiments' folders (results)")
     parser.add_argument("--scoreboard", metavar="FOLDER", default="results", help="where scoreboard.md and .csv go at full scale (results)")
     given = parser.parse_args(words)
-    from gradyn.report import at_scale, board_folder, chosen, described, fresh_sets, p_values, reproduce, summary
+    from gradyn.report import at_scale, board_folder, chosen, described, fresh_sets, p_values, recorded, reproduce, summary
 
     if given.list:
         for name in chosen(given.only):
@@ -183,10 +185,11 @@ def _reproduce(words: list[str]) -> int:
         boards.append(board_folder(at_scale(results, given.scale, fresh), scoreboard, given.scale, fresh))
     if len(sets) == 1:
         print((boards[0] / "scoreboard.md").read_text(encoding="utf-8"))
+    if sets == [0]:
         return code
-    page = summary(p_values(boards))
-    scoreboard.mkdir(parents=True, exist_ok=True)
-    (scoreboard / "fresh.md").write_text(page, encoding="utf-8")
+    folder = board_folder(at_scale(results, given.scale), scoreboard, given.scale)
+    page = summary(recorded(p_values([board for board, fresh in zip(boards, sets, strict=True) if fresh]), folder / "fresh.csv"))
+    (folder / "fresh.md").write_text(page, encoding="utf-8")
     print(page)
     return code
 

@@ -36,7 +36,7 @@ from gradyn.report.figure import Drawn
 from gradyn.report.float_limits import draw as draw_float_limits
 from gradyn.report.float_limits import initial_layers, last_power, reached, read_as_zero
 from gradyn.report.frames import Frames, MissingError, read
-from gradyn.report.fresh import fresh_sets, p_values, summary
+from gradyn.report.fresh import fresh_sets, p_values, recorded, summary
 from gradyn.report.gate_model import sample_gates
 from gradyn.report.gradient_scales import gradient_scales
 from gradyn.report.graph_figure import graph_figure
@@ -144,6 +144,7 @@ __all__ = [
     "reached",
     "read",
     "read_as_zero",
+    "recorded",
     "report",
     "reproduce",
     "sample_gates",

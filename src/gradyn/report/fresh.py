@@ -1,6 +1,8 @@
 """Fresh seeds: the whole scoreboard repeated, which shows whether its standard errors are right.
 
-    gradyn reproduce --fresh 1-20        boards in results/fresh/<k>, and what they say together in fresh.md
+    gradyn reproduce --fresh 1-20        boards in results/fresh/<k>; every judged number in fresh.csv, what they say together in fresh.md
+
+Sets add up: fresh.csv keeps those of earlier commands, so that twenty may be made in twenty nights.
 
 If every claim is true and every standard error right, p-values are uniform over repetitions, whatever the claims are about: errors
 that are too small pile them up at 0, errors that are too large at 1, and a wrong prediction is one claim's p near 0 again and again.
@@ -18,6 +20,9 @@ from gradyn.core import ConfigError, require
 
 # A test at this level fails for right errors once in a hundred times.
 LEVEL = 0.01
+
+# What is run and judged together.
+_KEYS = ["set", "experiment"]
 
 
 def fresh_sets(text: str) -> list[int]:
@@ -37,13 +42,30 @@ def fresh_sets(text: str) -> list[int]:
 
 
 def p_values(boards: Sequence[Path]) -> pd.DataFrame:
-    """Every judged number of several boards: set (the folder's name), experiment, claim, z, p; exact numbers and limits have none."""
+    """Every judged number of several boards: set (the folder's name), experiment, claim, z, p, verdict, commit; exact numbers and limits have none."""
     parts = []
     for board in boards:
         table = pd.read_csv(board / "scoreboard.csv")
         is_judged = (table["side"] == "equal") & table["p"].notna() & (table["standard_error"] > 0)
-        parts.append(table[is_judged].assign(set=board.name)[["set", "experiment", "claim", "z", "p", "verdict"]])
+        parts.append(table[is_judged].assign(set=board.name)[[*_KEYS, "claim", "z", "p", "verdict", "commit"]])
     return pd.concat(parts, ignore_index=True)
+
+
+def recorded(found: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """What `file` has and what was found now, which goes into it; an experiment's set that is found again replaces the old one.
+
+    Args:
+        found: of `p_values`.
+        file: fresh.csv; made where there is none.
+    """
+    if file.exists():
+        old = pd.read_csv(file, dtype={"set": str})
+        is_again = old.set_index(_KEYS).index.isin(found.set_index(_KEYS).index)
+        found = pd.concat([old[~is_again], found], ignore_index=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    found = found.sort_values(_KEYS, key=lambda column: column.astype(int) if column.name == "set" else column, kind="stable", ignore_index=True)
+    found.to_csv(file, index=False)
+    return found
 
 
 def summary(found: pd.DataFrame) -> str:
@@ -52,13 +74,16 @@ def summary(found: pd.DataFrame) -> str:
     Kolmogorov and Smirnov's test takes its values for independent; claims of one experiment may share runs, so that the test of all
     rejects more easily than its level says. By experiment the same holds within a set, never between sets.
     """
-    count, sets = len(found), found["set"].nunique()
+    count, sets, commits = len(found), found["set"].nunique(), found["commit"].nunique()
     overall = stats.kstest(found["p"], "uniform")
     failed = found[found["verdict"] == "fails"]
     lines = [
         "# Fresh seeds",
         "",
-        f"{sets} sets of seeds that the experiments do not have, {count / sets:.0f} judged numbers each, {count} in all. Made by `gradyn reproduce --fresh`.",
+        (
+            f"{sets} sets of seeds that the experiments do not have, {count / sets:.0f} judged numbers each, {count} in all, "
+            f"from {commits} commit{'s' * (commits > 1)}. Made by `gradyn reproduce --fresh`."
+        ),
         "",
         (
             f"p-values against the uniform law (Kolmogorov, Smirnov): D = {overall.statistic:.3f}, p = {overall.pvalue:.2g}: "
