@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,22 @@ def test_planning_grows_no_faster_than_the_grid() -> None:
     small, large = seconds(2_000) - fixed, seconds(20_000) - fixed
     # Ten times the runs; a quadratic step would take a hundred times as long.
     assert large < 25 * small
+
+
+def test_a_planned_run_takes_a_few_hundred_bytes() -> None:
+    def peak(runs: int) -> int:
+        tracemalloc.start()
+        try:
+            kept = plan([f"seed=range({runs // 10})", "depth=2,4,8,16,32", "init=gaussian", "init.sigma_w=1,2"])
+            assert len(kept.specs) == runs
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(10)
+    # A spec has 19 slots and a header (184 B), its id 16 letters (65 B), both an entry of the table that finds twins (104 B while it
+    # doubles: 156 B) and of the plan's tuples (16 B): 421 B. Nothing else may be kept of a run.
+    assert (peak(20_000) - peak(1_000)) / 19_000 < 450
 
 
 @pytest.mark.bench

@@ -127,6 +127,8 @@ class Plan:
         notes: what the plan line says besides: how the runs were composed, layers that stay plain, runs met twice.
         first: column -> values of the runs that the queue takes first (`depth`, `norm`, `init.sigma_w`, ...); empty: no such choice.
         config: text of the resolved config, for the folder.
+        run_ids: of the specs, in their order; worked out where they are not given, once, since each costs 25 us and a start asks
+            five times.
 
     Raises:
         ConfigError: a probe does not fit a run.
@@ -141,11 +143,11 @@ class Plan:
     notes: tuple[str, ...] = ()
     first: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     config: str | None = None
-    # The specs' run ids in their order: hashed once, since each costs 25 us and a start asks five times.
-    run_ids: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    run_ids: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "run_ids", tuple(spec.run_id for spec in self.specs))
+        if not self.run_ids:
+            object.__setattr__(self, "run_ids", tuple(spec.run_id for spec in self.specs))
         for probe in self.log.probes:
             for spec in self.specs:
                 probe.check(spec)

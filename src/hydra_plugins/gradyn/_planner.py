@@ -132,20 +132,21 @@ def _plan_of(jobs: Jobs, axes: Sequence[Axis], notes: list[str]) -> Any:
     specs = Specs()
     first_job = {key: value for key, value in next(jobs.values(lambda _, value: value)).items() if key not in _SCRIPT}
     _require_read(jobs, specs.keys, first_job)
-    runs: dict[tuple[Any, ...], Any] = {}
+    runs: dict[str, Any] = {}
     command: dict[str, Any] = {}
     for job in jobs.values(specs.value):
         command = command or {key: job[key] for key in (*_COMMAND, "exec") if key in job}
         for key in _COMMAND:
             require(job.get(key) == command.get(key), key, "be the same for all runs of a command", job.get(key), "Run one command for each.")
         spec = specs.spec(job)
-        runs.setdefault(specs.identity(spec), spec)
+        runs.setdefault(spec.run_id, spec)
     for key in (*_COMMAND, "exec"):
         require(key in command, key, "be given", None, "The config lacks it.")
     swept = {axis.element: list(axis.values) for axis in axes if axis.is_swept}
     notes += [*_twice(len(jobs), len(runs)), *_left_over(runs.values()), *_exponents(axes)]
     return Plan(
         specs=tuple(runs.values()),
+        run_ids=tuple(runs),
         name=_name(command["name"]),
         folder=_root(command["results"]) / command["name"],
         log=Log.of(_with_probes(command["log"], specs)),

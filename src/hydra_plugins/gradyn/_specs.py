@@ -66,11 +66,6 @@ class Specs:
             key = "exec.backward" if error.args[0] in ("exec", "backward") else error.args[0]
             raise ConfigError(key, "be given", None, f"The config lacks it; add {key}=<value>.") from error
 
-    def identity(self, spec: RunSpec) -> tuple[Any, ...]:
-        """Equal if and only if two runs of this object are equal; cheaper than comparing components field by field."""
-        values = (getattr(spec, name) for name in self._order)
-        return tuple(id(value) if isinstance(value, AbstractComponent) else value for value in values)
-
     def _component(self, group: str, value: Any) -> AbstractComponent:
         has_target = isinstance(value, dict) and isinstance(value.get(TARGET), str)
         require(has_target, group, "be an option of its group", value, f"Options are the files in configs/{group}/.")
