@@ -12,10 +12,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 from gradyn.cli import main
-from gradyn.report import report
+from gradyn.report import Frames, report
 from gradyn.report.frames import harmless
-from gradyn.report.tables import frame_table
-from made_frames import make_folder
+from gradyn.report.tables import frame_table, latex, trainable_table
+from made_frames import make_folder, make_tables
 
 GRID = {"depth": [4, 16], "activation": ["sigmoid", "relu"], "init": ["he_normal"], "norm": ["none"], "clip": ["none"], "seed": [0, 1]}
 NASTY = "<script>alert(1)</script> {{ 7*7 }} {% x %} | 50% a_b & \\ $x$ # ~ ^ `c` * [l](u)"
@@ -98,15 +98,62 @@ def _compiles(table, tmp=None):
     rows = [line for line in latex.splitlines() if line.endswith(r" \\")]
     assert len(rows) == 1 + len(table.rows)
     assert all(len(re.findall(r"(?<!\\)&", row)) == len(table.head) - 1 for row in rows)
-    cells = [re.sub(r"\\[&%$#_{}]|\\[a-z]+\{\}|\$\\?[a-z'^2-]+\$", "", row.removesuffix(r" \\")) for row in rows]
+    cells = [re.sub(r"\\[&%$#_{}]|\\[a-z]+\{\}|\$\\?[A-Za-z'^_0-9|-]+\$", "", row.removesuffix(r" \\")) for row in rows]
     assert not any(re.search(r"[\\%$#_{}~^<>|\"]", cell) for cell in cells)
     if tmp is not None and shutil.which("pdflatex"):
-        (tmp / "t.tex").write_text("\\documentclass{article}\\usepackage{booktabs}\\usepackage[T1]{fontenc}\\begin{document}\n" + latex + "\\end{document}\n")
+        (tmp / "t.tex").write_text(
+            "\\documentclass{article}\n\\usepackage{booktabs,longtable}\n\\usepackage[T1]{fontenc}\n\\begin{document}\n" + latex + "\\end{document}\n"
+        )
         subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"], cwd=tmp, check=True, capture_output=True)
 
 
 def test_latex_of_hostile_text_compiles(tmp_path):
-    _compiles(frame_table("t", NASTY, pd.DataFrame({NASTY: [NASTY + " − ± ∞ δ 가"], "b": [1.5]})), tmp_path)
+    letters = NASTY + " − ± ∞ ∇ ‖ √ é 가" + "".join(map(chr, range(0x3B1, 0x3CA))) + "ΓΔΘΛΞΠΣΦΨΩ₀₂⁹²"
+    _compiles(frame_table("t", NASTY, pd.DataFrame({NASTY: [letters], "b": [1.5]})), tmp_path)
+    assert latex("λ Λ π ξ₁ 2²") == r"$\lambda$ $\Lambda$ $\pi$ $\xi$$_1$ 2$^2$"
+
+
+def test_a_latex_table_longer_than_a_page_is_broken_over_pages(tmp_path):
+    rows = [f"row {i}" for i in range(120)]
+    table = frame_table("t", "Long", pd.DataFrame({"name": rows, "value": 1.0}))
+    _compiles(table, tmp_path)
+    assert r"\begin{longtable}" in table.latex()
+    assert r"\endhead" in table.latex()
+    if shutil.which("pdflatex"):
+        assert re.search(r"Output written on t.pdf \(([2-9]) pages", (tmp_path / "t.log").read_text(encoding="latin-1"))
+
+
+def test_the_table_of_trainable_depth_says_how_deep_and_at_which_rate(tmp_path):
+    grid = {"depth": [4, 16], "activation": ["relu", "tanh"], "init": ["he_normal"], "norm": ["none"], "clip": ["none"], "learning_rate": [0.01, 0.1]}
+    runs, steps, layers = make_tables(grid)
+    is_lost = (runs["activation"] == "tanh") & (runs["depth"] == 16)
+    runs["test_accuracy"] = (runs["learning_rate"] == 0.01) * 0.1 + 0.8 - 0.6 * is_lost
+    # The rate is chosen by the loss, not by the accuracy.
+    worse = runs.set_index("run_id")["learning_rate"].map({0.01: 1.0, 0.1: 0.0})
+    steps["loss"] += steps["run_id"].map(worse)
+    table = trainable_table(Frames("made_up", runs, steps, layers))
+    assert table.head == ["cure", "trains to depth", "depth 4", "depth 16"]
+    # An accuracy of TRAINED itself trains.
+    assert table.rows == [["relu", "16", "0.800 at 0.1", "0.800 at 0.1"], ["tanh", "4", "0.800 at 0.1", "0.200 at 0.1"]]
+    assert table.data[["cure", "depth", "learning_rate", "trains_to_depth"]].to_numpy().tolist() == [
+        ["relu", 4, 0.1, 16], ["relu", 16, 0.1, 16], ["tanh", 4, 0.1, 4], ["tanh", 16, 0.1, 4],
+    ]  # fmt: skip
+    _compiles(table, tmp_path)
+
+
+def test_pairs_of_axes_that_are_not_drawn_are_named_and_can_be_asked_for(tmp_path, capsys):
+    many = GRID | {"init": ["he_normal", "small"], "norm": ["none", "layer"], "clip": ["none", "global_l2"], "seed": [0]}
+    folder = make_folder(tmp_path / "many", many)
+    report(folder)
+    text = (folder / "report" / "report.md").read_text(encoding="utf-8")
+    assert "6 of 10 pairs of axes are drawn. For others: gradyn report FOLDER --axes norm,clip." in text
+    assert main(["report", str(folder), "--axes", "norm,clip,init"]) == 0
+    text = (folder / "report" / "report.md").read_text(encoding="utf-8")
+    assert "pairs of axes are drawn" not in text
+    assert text.count("**By layer") == 3
+    capsys.readouterr()
+    assert main(["report", str(folder), "--axes", "norm,width"]) == 2
+    assert "axes must be among those that vary, depth, activation, init, norm, clip; got 'width'" in capsys.readouterr().err
 
 
 def test_made_twice_it_is_the_same(folder):

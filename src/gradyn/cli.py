@@ -141,10 +141,11 @@ def _report(words: list[str]) -> int:
         prog="gradyn report", description="Write FOLDER/report/report.html (one file) and report.md: figures, tables, settings, commands to repeat."
     )
     parser.add_argument("folder", metavar="FOLDER", help="results/<name>, or a copy of one")
+    parser.add_argument("--axes", metavar="A,B", help="draw the pairs of these axes only (all that vary, six pairs at most)")
     given = parser.parse_args(words)
     from gradyn.report import report
 
-    for path in report(given.folder)[:2]:
+    for path in report(given.folder, given.axes.split(",") if given.axes else None)[:2]:
         print(path)
     return 0
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradyn.core import require
 from gradyn.report.figure import Drawn, label
 from gradyn.report.frames import Frames, MissingError, seed_words
-from gradyn.report.maps import _mean, heat_map
-from gradyn.report.rates import rates
+from gradyn.report.maps import heat_map
+from gradyn.report.rates import mean_of_logs, rates
 from gradyn.report.style import RATE_MAP, Page, diverging, layer_ticks, line_key, look, seed_lines
 
 _QUANTITIES = ("log10_delta_rms", "log10_act_rms", "log10_grad_w_l2")
@@ -33,24 +34,38 @@ def swept(frames: Frames) -> list[str]:
     return sorted(found, key=lambda axis: first.index(axis) if axis in first else len(first))
 
 
-def pairs(frames: Frames) -> list[tuple[str, ...]]:
-    """Which axes are drawn together: every two that vary, at most six pairs; the one axis, or none, where there are fewer."""
-    axes = swept(frames)
-    found: list[tuple[str, ...]] = list(itertools.combinations(axes, 2)) if len(axes) > 1 else [tuple(axes)]
-    return found[:_PAIRS]
+def pairs(frames: Frames, axes: Sequence[str] | None = None) -> tuple[list[tuple[str, ...]], int]:
+    """Which axes are drawn together, and how many such pairs there are.
 
+    Every two of the axes, six pairs at most unless the axes are given; the one axis, or none, where there are fewer.
 
-def draw_defaults_of(frames: Frames, page: Page) -> list[Drawn]:
-    """Curves and maps of every pair of axes, then loss and accuracy where something was trained.
+    Args:
+        frames: the folder.
+        axes: which; None: all that vary.
 
     Raises:
+        ConfigError: an axis does not vary in the folder.
+    """
+    there = swept(frames)
+    for axis in axes or ():
+        require(axis in there, "axes", f"be among those that vary, {', '.join(there) or 'of which there are none'}", axis)
+    chosen = list(axes) if axes else there
+    found: list[tuple[str, ...]] = list(itertools.combinations(chosen, 2)) if len(chosen) > 1 else [tuple(chosen)]
+    return (found if axes else found[:_PAIRS]), len(found)
+
+
+def draw_defaults_of(frames: Frames, page: Page, axes: Sequence[str] | None = None) -> list[Drawn]:
+    """Curves and maps of the `pairs` of axes, then loss and accuracy where something was trained.
+
+    Raises:
+        ConfigError: an axis does not vary in the folder.
         MissingError: the folder has no finished run.
     """
     frames.need("depth")
     found = []
-    for axes in pairs(frames):
-        for one in (_curves, _maps) if len(axes) == 2 else (_curves,):
-            found += one(frames, page, axes)
+    for together in pairs(frames, axes)[0]:
+        for one in (_curves, _maps) if len(together) == 2 else (_curves,):
+            found += one(frames, page, together)
     return found + _training(frames, page)
 
 
@@ -116,7 +131,7 @@ def _maps(frames: Frames, page: Page, axes: tuple[str, ...]) -> list[Drawn]:
     figure, panels = page.sheet(1, 3, height=max(0.19 * min(len(rows), 30), 0.5), title=claim, setting=held, foot=foot, left=0.85, bottom=0.62, gap=(0.12, 0.3))
     points = []
     for ax, number in zip(panels.ravel(), NUMBERS, strict=True):
-        grid = table.groupby([down, across], observed=True)[number].agg(_mean).unstack().reindex(index=rows, columns=columns)
+        grid = table.groupby([down, across], observed=True)[number].agg(mean_of_logs).unstack().reindex(index=rows, columns=columns)
         scale = table[list(NUMBERS[:2])].to_numpy() if number != "level" else grid.to_numpy()
         shown = grid.set_axis([_word(v) for v in rows], axis=0).set_axis([_word(v) for v in columns], axis=1)
         words = pd.DataFrame("", index=shown.index, columns=shown.columns) if len(columns) > 6 or len(rows) > 2 * _CELLS else None

@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from gradyn.report.cures import LOWEST_LEVEL, WELL
 from gradyn.report.figure import Drawn, decades, label
 from gradyn.report.frames import Frames
-from gradyn.report.rates import rates
+from gradyn.report.rates import mean_of_logs, rates
 from gradyn.report.style import INK, RATE_MAP, Page, diverging
 
 _NUMBERS = ("backward_rate", "forward_rate", "level")
@@ -47,7 +47,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     )
     points = []
     for ax, number in zip(axes.ravel(), _NUMBERS, strict=True):
-        grid = table.groupby(["activation", "init"], observed=True)[number].agg(_mean).unstack().reindex(index=activations, columns=inits)
+        grid = table.groupby(["activation", "init"], observed=True)[number].agg(mean_of_logs).unstack().reindex(index=activations, columns=inits)
         # Both rates on one scale: a colour is the same rate in both maps.
         scale = table[list(_NUMBERS[:2])].to_numpy() if number != "level" else grid.to_numpy()
         heat_map(ax, grid, diverging(scale), digits=2 if number != "level" else 1)
@@ -92,14 +92,8 @@ def heat_map(
             ax.text(j + 0.5, i + 0.5, text, ha="center", va="center", size=size, color="white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5 else INK)
 
 
-def _mean(values: pd.Series) -> float:
-    # One seed with an exact zero makes the geometric mean zero; seeds without a number are left out.
-    values = values.dropna()
-    return math.nan if values.empty else -math.inf if np.isneginf(values).any() else float(values.mean())
-
-
 def _claim(table: pd.DataFrame) -> str:
-    mean = table.groupby(["activation", "init"], observed=True)[list(_NUMBERS)].agg(_mean)
+    mean = table.groupby(["activation", "init"], observed=True)[list(_NUMBERS)].agg(mean_of_logs)
     depth = int(table["depth"].iloc[0])
     back, forth = (mean[name] * (depth - 2) for name in _NUMBERS[:2])
     calm = mean[(back.abs() <= WELL) & (forth.abs() <= WELL)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ import yaml  # type: ignore[import-untyped]
 
 from gradyn.core import ConfigError
 from gradyn.report.cures import cure_nets, cure_table
-from gradyn.report.default_figures import draw_defaults_of, swept
+from gradyn.report.default_figures import draw_defaults_of, pairs, swept
 from gradyn.report.experiment import claims_table, experiments
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.style import Page
-from gradyn.report.tables import Table, frame_table, markdown, rates_table
+from gradyn.report.tables import Table, frame_table, markdown, rates_table, trainable_table
 from gradyn.report.write import draw
 from gradyn.store import RUN_COLUMNS, done, failures
 
@@ -27,17 +28,19 @@ _MADE = ("commit", "dirty", "engine", "device", "versions", "hardware")
 _CLAIM = ("claim", "verdict", "measured", "side", "predicted", "z", "source")
 
 
-def report(folder: str | Path) -> list[Path]:
+def report(folder: str | Path, axes: Sequence[str] | None = None) -> list[Path]:
     """Write `<folder>/report/`: report.html (one file, images within), report.md, figures as PNG with their points, tables.
 
     Args:
         folder: `results/<name>`, or a copy of one; only its tables are read.
+        axes: those whose pairs are drawn; None: all that vary, but no more than six pairs.
 
     Returns:
         The files; the page comes first.
 
     Raises:
-        ConfigError: no such folder, nothing finished in it, another schema version, or a table lacks a column.
+        ConfigError: no such folder, nothing finished in it, another schema version, a table lacks a column, or an axis does not
+            vary.
     """
     folder = Path(folder)
     try:
@@ -51,7 +54,7 @@ def report(folder: str | Path) -> list[Path]:
     out, drawn = folder / "report", list[Drawn]()
 
     def every(frames: Frames, page: Page) -> list[Drawn]:
-        drawn.extend(_figures(frames, page))
+        drawn.extend(_figures(frames, page, axes))
         return drawn
 
     try:
@@ -60,7 +63,7 @@ def report(folder: str | Path) -> list[Path]:
         raise ConfigError("folder", "hold the axes and columns that a report is made from", str(folder), f"Missing: {' '.join(str(error).split())}") from error
     for table in tables:
         files += table.write(out)
-    about = _about(frames, folder)
+    about = _about(frames, folder, axes)
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=jinja2.FileSystemLoader(Path(__file__).parent))
     pictures = [
         {"claim": one.claim, "setting": one.setting, "text": one.text, "data": base64.b64encode((out / f"{one.stem}.png").read_bytes()).decode()}
@@ -72,7 +75,7 @@ def report(folder: str | Path) -> list[Path]:
     return [*pages, *files]
 
 
-def _figures(frames: Frames, page: Page) -> list[Drawn]:
+def _figures(frames: Frames, page: Page, axes: Sequence[str] | None) -> list[Drawn]:
     known = experiments()
     found = []
     if frames.name in known:
@@ -81,7 +84,7 @@ def _figures(frames: Frames, page: Page) -> list[Drawn]:
         except (MissingError, KeyError):
             # A folder that was cut down, or only bears the name: what any sweep gets is still there.
             found = []
-    return found + (draw_defaults_of(frames, page) if len(frames.runs) else [])
+    return found + (draw_defaults_of(frames, page, axes) if len(frames.runs) else [])
 
 
 def _tables(frames: Frames) -> list[Table]:
@@ -95,6 +98,8 @@ def _tables(frames: Frames) -> list[Table]:
             tables.append(frame_table("claims", "Claims", claims[[name for name in _CLAIM if name in claims]]))
     if len(frames.runs):
         tables.append(rates_table(frames))
+        if frames.runs["learning_rate"].nunique() > 1 and frames.runs["final_accuracy"].notna().any():
+            tables.append(trainable_table(frames))
         try:
             nets = cure_nets(frames)
         except (MissingError, KeyError):
@@ -106,12 +111,14 @@ def _tables(frames: Frames) -> list[Table]:
     return tables
 
 
-def _about(frames: Frames, folder: Path) -> dict[str, Any]:
+def _about(frames: Frames, folder: Path, chosen: Sequence[str] | None) -> dict[str, Any]:
     runs, axes = frames.runs, swept(frames) if len(frames.runs) else []
     notes = [f"This sweep is not finished: {frames.progress} The page shows what is there."] if frames.progress else []
     lost = len(failures(folder).keys() - done(folder)) if len(runs) else 0
     if lost:
         notes.append(f"{lost} runs failed with an error; see failures/.")
+    if len(runs) and (drawn := pairs(frames, chosen))[1] > len(drawn[0]):
+        notes.append(f"{len(drawn[0])} of {drawn[1]} pairs of axes are drawn. For others: gradyn report FOLDER --axes {','.join(axes[-2:])}.")
     counts = ", ".join(f"{count:,} {name}" for name, count in sorted(runs["status"].value_counts().items())) if "status" in runs else ""
     summary = f"{len(runs):,} runs ({counts})." if len(runs) else f"A measurement: the tables {', '.join(frames.tables)}."
     held = [axis for axis in frames.axes if axis not in axes and axis != "seed" and runs[axis].nunique() == 1] if len(runs) else []
@@ -159,8 +166,8 @@ def _markdown(drawn: list[Drawn], tables: list[Table], **about: Any) -> str:
     for table in tables:
         parts += [f"## {markdown(table.title)}", table.markdown(_MOST)]
         parts += [f"{_MOST} of {len(table.rows)} rows; all in {table.stem}.csv."] if len(table.rows) > _MOST else []
-    for title, pairs in about["lists"]:
-        parts += [f"## {title}", _pairs("name", "value", pairs)]
+    for title, listed in about["lists"]:
+        parts += [f"## {title}", _pairs("name", "value", listed)]
     return "\n\n".join([*parts, "## To repeat", "\n".join(f"    {line}" for line in about["commands"])]) + "\n"
 
 

@@ -106,6 +106,12 @@ def _slopes(layer: np.ndarray, value: np.ndarray, code: np.ndarray, window: np.n
     return np.where(enough, slope, np.where(zeros, -math.inf, math.nan))
 
 
+def mean_of_logs(values: pd.Series) -> float:
+    """Mean over seeds of a logarithm: -inf where one of them is an exact zero; seeds without a number are left out, nan if all are."""
+    values = values.dropna()
+    return math.nan if values.empty else -math.inf if np.isneginf(values).any() else float(values.mean())
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """Mean over seeds and a two-sided 95 % t-interval from their scatter; infinitely wide with fewer than two seeds."""

@@ -12,6 +12,7 @@ import pandas as pd
 from gradyn.report.default_figures import NUMBERS, swept
 from gradyn.report.frames import Frames
 from gradyn.report.rates import Interval, interval, rates
+from gradyn.report.trainable import TRAINED, best_rates
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -32,16 +33,25 @@ _LATEX = {
     "‖": r"$\|$",
     "∂": r"$\partial$",
     "√": r"$\surd$",
-    "²": r"$^2$",
-    "δ": r"$\delta$",
-    "φ": r"$\varphi$",
-    "σ": r"$\sigma$",
-    "χ": r"$\chi$",
+    "∇": r"$\nabla$",
+    "∓": r"$\mp$",
+    "⋅": r"$\cdot$",
     "′": r"$'$",
+    "φ": r"$\varphi$",
+    "ε": r"$\varepsilon$",
+    **{letter: rf"$\{unicodedata.name(letter).split()[-1].lower()}$" for letter in "αβγδζηθικλμνξπρστυχψω"},
+    **{letter: rf"$\{unicodedata.name(letter).split()[-1].capitalize()}$" for letter in "ΓΔΘΛΞΠΣΦΨΩ"},
+    **{letter: f"$_{digit}$" for digit, letter in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+    **{letter: f"$^{digit}$" for digit, letter in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
 }
+
+# Unicode's name of it lacks the b.
+_LATEX |= {"λ": r"$\lambda$", "Λ": r"$\Lambda$"}
 
 # Letters from which on a column of a LaTeX table wraps.
 _LONG = 40
+# Rows beyond which a LaTeX table is broken over pages.
+_PAGE = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +78,16 @@ class Table:
         return "\n".join("| " + " | ".join(cell if cell == "---" else markdown(cell) for cell in line) + " |" for line in lines)
 
     def latex(self) -> str:
-        r"""A tabular with booktabs' rules, for `\input`; needs `\usepackage{booktabs}`. Columns of long texts wrap."""
-        lines = [" & ".join(map(latex, line)) + r" \\" for line in (self.head, *self.rows)]
+        r"""A table with booktabs' rules, for `\input`: a tabular, or where it is longer than a page a longtable. Columns of long texts wrap."""
+        head, *lines = [" & ".join(map(latex, line)) + r" \\" for line in (self.head, *self.rows)]
         widest = [max((len(row[i]) for row in self.rows), default=0) for i in range(len(self.head))]
         kinds = "".join(r"p{0.28\linewidth}" if width > _LONG else "l" for width in widest)
-        parts = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"]
-        return f"% {latex(self.title)}; \\usepackage{{booktabs}}\n" + "\n".join(parts) + "\n"
+        is_long = len(lines) > _PAGE
+        name = "longtable" if is_long else "tabular"
+        top = [rf"\begin{{{name}}}{{{kinds}}}", r"\toprule", head, r"\midrule", *([r"\endhead", r"\bottomrule", r"\endfoot"] if is_long else [])]
+        bottom = [*([] if is_long else [r"\bottomrule"]), rf"\end{{{name}}}"]
+        packages = r"\usepackage{booktabs,longtable}" if is_long else r"\usepackage{booktabs}"
+        return "\n".join([f"% {latex(self.title)}; {packages}", *top, *lines, *bottom]) + "\n"
 
     def write(self, folder: Path) -> list[Path]:
         """`<stem>.md`, `.tex` and `.csv` in the folder."""
@@ -112,6 +126,26 @@ def rates_table(frames: Frames) -> Table:
         data.append({**dict(zip(axes, key, strict=True)), "runs": len(group), **spread, "final_accuracy": accuracy, "status": status})
     head = [*axes, "runs", "backward rate", "forward rate", "level", "accuracy", "status"]
     return Table("rates", "Rates [decades per layer] and level [decades], mean and 95 % interval over seeds", head, rows, pd.DataFrame(data))
+
+
+def trainable_table(frames: Frames) -> Table:
+    """Accuracy at the best learning rate by cure and depth, and the greatest depth at which the cure trains."""
+    best = best_rates(frames)
+    accuracy = "test_accuracy" if best["test_accuracy"].notna().any() else "final_accuracy"
+    depths = sorted(best["depth"].unique())
+    rows, data = [], []
+    for cure, group in reversed(list(best.groupby("cure", sort=False))):
+        by_depth = group.set_index("depth")
+        deepest = max((depth for depth in by_depth.index if by_depth[accuracy][depth] >= TRAINED), default=0)
+        cells = [
+            f"{by_depth[accuracy][d]:.3f} at {by_depth['learning_rate'][d]:g}" if d in by_depth.index and by_depth["loss"][d] < math.inf else "none"
+            for d in depths
+        ]
+        rows.append([str(cure), str(deepest or "none"), *cells])
+        data.append(group.drop(columns="seeds").assign(trains_to_depth=deepest))
+    head = ["cure", "trains to depth", *(f"depth {depth}" for depth in depths)]
+    title = f"Trainable depth: {accuracy.replace('_', ' ')} at the learning rate with the lowest training loss; a net trains from {TRAINED:g} on"
+    return Table("trainable_depth", title, head, rows, pd.concat(data, ignore_index=True))
 
 
 def frame_table(stem: str, title: str, data: pd.DataFrame) -> Table:
