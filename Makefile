@@ -93,9 +93,10 @@ format: setup ## rewrite the sources in the project's format
 bench: setup ## measure speed; prints hardware and versions
 	$(PY) -m pytest -m bench -s $(ARGS)
 
-docs: setup ## write docs/columns.md from the code, and what the course's blocks print and its numbers
+docs: setup ## write docs/columns.md from the code, and what the course's and the tour's blocks print
 	$(PY) docs/columns.py
 	$(PY) docs/course/build.py
+	$(PY) docs/tour.py
 
 clean: ## remove caches and build products; keeps .venv and results
 	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage outputs multirun
