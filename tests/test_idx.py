@@ -17,12 +17,18 @@ from hypothesis.extra import numpy as hnp
 from gradyn.core import ConfigError
 from gradyn.data import Idx
 from gradyn.data.idx_format import IdxError, read_idx
+from gradyn.data.idx_format import idx_bytes as ours
 from idx_files import CODES, NAMES, arrays, idx_bytes, write_folder
 
 # One folder for all examples of a property: each example writes its file anew.
 shared_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 any_array = st.sampled_from(sorted(CODES)).flatmap(lambda kind: hnp.arrays(np.dtype(kind), hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=5)))
+
+
+@given(array=any_array)
+def test_our_writer_writes_what_the_format_says(array: np.ndarray) -> None:
+    assert ours(array) == idx_bytes(array)
 
 
 @given(array=any_array, compressed=st.booleans())
@@ -227,3 +233,36 @@ def test_files_that_do_not_fit_are_refused(place: int, wrong: np.ndarray, line: 
     contents[place] = wrong
     with pytest.raises(ConfigError, match=rf"data\.path must hold .*{line}"):
         Idx(str(write_folder(tmp_path, contents))).load()
+
+
+def test_arrays_of_ones_own_become_a_data_set(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    x, y, x_test, y_test = rng.standard_normal((9, 4)), np.arange(9) % 3, rng.standard_normal((5, 4)), np.arange(5) % 3
+    # A file that is there compressed comes first when read: it must not outlive the new one.
+    write_folder(tmp_path / "own", arrays(), compressed=True)
+    Idx.write(tmp_path / "own", (x, y), (x_test, y_test))
+    data = Idx(path=str(tmp_path / "own"), standardize="none")
+    assert (data.features, data.classes, data.train_samples) == (4, 3, 9)
+    loaded = data.load()
+    assert np.array_equal(loaded.x_train, x)
+    assert np.array_equal(loaded.y_train, y)
+    assert np.array_equal(loaded.x_test, x_test)
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong", "line"),
+    [
+        (0, np.ones((9, 4), dtype=np.complex128), r"train\[0\] must fit the idx format; it is of type complex128"),
+        (1, np.arange(9) + 2**40, r"train\[1\] must fit the idx format; it has whole numbers beyond 32 bits"),
+        (1, np.arange(9) - 1, r"train\[1\] must fit .* labels are whole numbers >= 0"),
+        (2, np.full((5, 4), np.nan), r"test\[0\] must fit .* not finite"),
+        (3, np.zeros(4, dtype=int), "as many labels as images"),
+        (2, np.zeros((5, 3)), "images of one size"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_and_nothing_is_written(place: int, wrong: np.ndarray, line: str, tmp_path: Path) -> None:
+    given = [np.zeros((9, 4)), np.zeros(9, dtype=int), np.zeros((5, 4)), np.zeros(5, dtype=int)]
+    given[place] = wrong
+    with pytest.raises(ConfigError, match=line):
+        Idx.write(tmp_path / "own", (given[0], given[1]), (given[2], given[3]))
+    assert not (tmp_path / "own").exists()

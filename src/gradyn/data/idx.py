@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gradyn.core import ConfigError, stream
 from gradyn.data.abstract import AbstractData
 from gradyn.data.dataset import Dataset, Standardize
-from gradyn.data.idx_format import IdxError, read_idx
+from gradyn.data.idx_format import IdxError, idx_bytes, read_idx
 
 _FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -53,6 +53,34 @@ class Idx(AbstractData):
         if self.subset is not None:
             self.require_count("subset")
         self.require_standardize()
+
+    @classmethod
+    def write(cls, folder: str | Path, train: tuple[_Array, _Array], test: tuple[_Array, _Array]) -> None:
+        """Write arrays of your own as the four files that `data=idx data.path=<folder>` reads.
+
+        Args:
+            folder: made where it is not there; files of these names are replaced.
+            train: x [S, ...], numbers of any meaning, and labels y [S], whole numbers from 0.
+            test: the same of the held-out part.
+
+        Raises:
+            ConfigError: the arrays don't fit each other, or the format; nothing is written.
+        """
+        found = []
+        for name, array in zip(_FILES, (*train, *test), strict=True):
+            try:
+                _check_values(np.asarray(array), is_labels="labels" in name)
+                found.append(idx_bytes(np.asarray(array)))
+            except IdxError as error:
+                part = f"{'test' if name.startswith('t10k') else 'train'}[{int('labels' in name)}]"
+                raise ConfigError(part, f"fit the idx format; {error}", f"an array of shape {np.shape(array)}") from error
+        _require_pairs([np.asarray(array) for array in (*train, *test)], str(folder))
+        place = Path(folder).expanduser()
+        place.mkdir(parents=True, exist_ok=True)
+        for name, contents in zip(_FILES, found, strict=True):
+            # One of both: a file that is there compressed would be passed over for the new one without a word.
+            (place / f"{name}.gz").unlink(missing_ok=True)
+            (place / name).write_bytes(contents)
 
     @property
     def features(self) -> int:
@@ -139,13 +167,17 @@ def _read(path: str, stamps: tuple[_Stamp, ...]) -> tuple[list[_Array], str]:
             raise ConfigError("data.path", rule, path, "Get that file again.") from error
         arrays.append(array)
         digest.update(hashlib.sha256(contents).digest())
+    _require_pairs(arrays, path)
+    return arrays, digest.hexdigest()
+
+
+def _require_pairs(arrays: list[_Array], path: str) -> None:
     x, y, x_test, y_test = arrays
     for part, images, labels in (("train", x, y), ("t10k", x_test, y_test)):
         if len(images) != len(labels):
             raise ConfigError("data.path", f"hold as many labels as images; {part} has {len(labels)} labels, {len(images)} images", path)
     if x.shape[1:] != x_test.shape[1:]:
         raise ConfigError("data.path", f"hold images of one size; train has {x.shape[1:]}, t10k {x_test.shape[1:]}", path)
-    return arrays, digest.hexdigest()
 
 
 def _check_values(array: _Array, *, is_labels: bool) -> None:

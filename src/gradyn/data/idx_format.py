@@ -53,6 +53,24 @@ def read_idx(path: Path) -> tuple[NDArray[np.generic], bytes]:
             raise IdxError(f"its gzip stream is broken ({error})") from error
 
 
+def idx_bytes(array: NDArray[np.generic]) -> bytes:
+    """The array as a file of the format, in its own type; int64 becomes int32, which is the largest that the format has.
+
+    Raises:
+        IdxError: a type that the format does not have, or numbers beyond int32.
+    """
+    if array.dtype.kind == "i" and array.dtype.itemsize == 8:
+        if array.size and not -(2**31) <= array.min() <= array.max() < 2**31:
+            raise IdxError("it has whole numbers beyond 32 bits, which the format does not hold")
+        array = array.astype(np.int32)
+    kind = f">{array.dtype.str[1:]}"
+    code = next((code for code, name in _TYPES.items() if name == kind), None)
+    if code is None:
+        raise IdxError(f"it is of type {array.dtype}; the format has uint8, int8, int16, int32, float32 and float64")
+    header = bytes([0, 0, code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return header + array.astype(kind).tobytes()
+
+
 def _parsed(file: BinaryIO | gzip.GzipFile) -> tuple[NDArray[np.generic], bytes]:
     magic = _at_most(file, 4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES:
