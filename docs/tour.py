@@ -32,9 +32,9 @@ def executed(folder: str | Path) -> Any:
     return notebook
 
 
-def printed(notebook: Any) -> list[list[str]]:
-    """What each cell prints or shows as text; pictures are left to the eye."""
-    return [[text for output in cell.get("outputs", ()) if (text := _text(output))] for cell in notebook.cells]
+def printed(notebook: Any) -> list[str]:
+    """What each cell prints or shows as text, in however many pieces it came; pictures are left to the eye."""
+    return ["".join(map(_text, cell.get("outputs", ()))) for cell in notebook.cells]
 
 
 def _text(output: Any) -> str:
@@ -51,7 +51,7 @@ def main() -> str | None:
         return None
     before, after = printed(nbformat.read(NOTEBOOK, as_version=4)), printed(executed(sys.argv[2]))
     different = [number for number, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
-    return "\n".join(f"Cell {number} prints\n{''.join(after[number])}\nand the notebook has\n{''.join(before[number])}" for number in different) or None
+    return "\n".join(f"Cell {number} prints\n{after[number]}\nand the notebook has\n{before[number]}" for number in different) or None
 
 
 if __name__ == "__main__":

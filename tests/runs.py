@@ -6,7 +6,7 @@ from typing import Any
 
 import catalogue
 from gradyn.data import Digits
-from gradyn.nn import HeNormal, NoDropout, NoNorm, Plain, Relu
+from gradyn.nn import Feedforward, HeNormal, NoDropout, NoNorm, Plain, Relu
 from gradyn.optim import CrossEntropy, NoClip, NoPenalty, Sgd
 from gradyn.sweep import RunSpec
 
@@ -25,6 +25,7 @@ def make_spec(**changes: Any) -> RunSpec:
         dtype="float32",
         loss_scale=1.0,
         backward="tracked",
+        cell=Feedforward(),
         activation=Relu(),
         init=HeNormal(),
         norm=NoNorm(),

@@ -23,7 +23,12 @@ EXPERIMENTS = [path.stem for path in sorted((CONFIGS / "experiment").glob("*.yam
 CURES = [path.stem for path in sorted((CONFIGS / "cure").glob("*.yaml"))]
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 # What a data set asks of the rest of a run.
-NEEDS = {"pair": ["batch_size=2", "loss=cotangent"], **{curve: ["loss=cotangent"] for curve in ("circle", "arc", "line")}, "idx": ["batch_size=5"]}
+NEEDS = {
+    "pair": ["batch_size=2", "loss=cotangent"],
+    **{curve: ["loss=cotangent"] for curve in ("circle", "arc", "line")},
+    "idx": ["batch_size=5"],
+    "adding": ["loss=mse"],
+}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONFIGS)))
@@ -60,7 +65,8 @@ def test_every_data_set_is_reached_by_a_plan(option: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("group", [group for group in groups() if group != "data"])
 def test_every_option_of_a_group_is_reached_by_one_sweep(group: str) -> None:
-    made = plan([f"{group}=glob(*)"])
+    # What all cells can do: digits row by row, with the gates' own nonlinearity.
+    made = plan([f"{group}=glob(*)", *(["activation=tanh", "depth=9"] if group == "cell" else [])])
     assert [spec.components[group].name for spec in made.specs] == sorted(shipped(group))
 
 

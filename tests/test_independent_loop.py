@@ -20,6 +20,7 @@ import torch
 import catalogue
 import independent
 from gradyn.data import Digits, Gaussian, Teacher
+from gradyn.nn import Feedforward
 from gradyn.sweep import Log, RunSpec, Schedule, execute
 
 DEALS = 28
@@ -95,6 +96,7 @@ def _deal(dealer: _Dealer) -> RunSpec:
         loss_scale=1.0,
         backward="tracked",
         data=sets[dealer.next("data", [0, 0, 1, 2])],
+        cell=Feedforward(),
         **{group: cls(**fields[group]) for group, cls in parts.items()},
     )
 

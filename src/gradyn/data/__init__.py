@@ -10,6 +10,7 @@ Real data: `Digits` (the default), `Mnist5k`, `Mnist1d`, `Idx`. Data for theory:
 """
 
 from gradyn.data.abstract import AbstractData
+from gradyn.data.adding import Adding
 from gradyn.data.arc import Arc
 from gradyn.data.batches import batch_order
 from gradyn.data.circle import Circle
@@ -21,10 +22,12 @@ from gradyn.data.line import Line
 from gradyn.data.mnist1d import Mnist1d
 from gradyn.data.mnist5k import Mnist5k
 from gradyn.data.pair import Pair
+from gradyn.data.recall import Recall
 from gradyn.data.teacher import Teacher
 
 __all__ = [
     "AbstractData",
+    "Adding",
     "Arc",
     "Circle",
     "Dataset",
@@ -35,6 +38,7 @@ __all__ = [
     "Mnist1d",
     "Mnist5k",
     "Pair",
+    "Recall",
     "Standardize",
     "Teacher",
     "batch_order",

@@ -18,10 +18,12 @@ from gradyn.nn.activations import (
     Tanh,
 )
 from gradyn.nn.architecture import Layer, NetSpec, Slot, blocks, layers
+from gradyn.nn.cells import AbstractCell, AbstractRecurrent, Feedforward, Gru, Lstm, Rnn
 from gradyn.nn.dropouts import AbstractDropout, Inverted, NoDropout
 from gradyn.nn.initialize import initial_parameters
 from gradyn.nn.initializers import (
     AbstractInitializer,
+    Eye,
     Gaussian,
     HeNormal,
     HeUniform,
@@ -37,21 +39,30 @@ from gradyn.nn.initializers import (
 )
 from gradyn.nn.module import Module
 from gradyn.nn.net import LayerCotangent, LayerPass, Net, Parameters
+from gradyn.nn.nets import AnyNet, net_of
 from gradyn.nn.normalizations import AbstractNorm, BatchNorm, LayerNorm, NoNorm, RmsNorm, WeightStandardized
+from gradyn.nn.recurrent import RecurrentNet
+from gradyn.nn.recurrent_module import RecurrentModule
 from gradyn.nn.residuals import AbstractResidual, Fixup, Identity, Plain, Rezero, ScaledBranch
 
 __all__ = [
     "AbstractActivation",
+    "AbstractCell",
     "AbstractDropout",
     "AbstractInitializer",
     "AbstractNorm",
+    "AbstractRecurrent",
     "AbstractResidual",
+    "AnyNet",
     "BatchNorm",
     "Elu",
     "Erf",
+    "Eye",
+    "Feedforward",
     "Fixup",
     "Gaussian",
     "Gelu",
+    "Gru",
     "HardTanh",
     "HeNormal",
     "HeUniform",
@@ -66,6 +77,7 @@ __all__ = [
     "LecunNormal",
     "Linear",
     "LooksLinear",
+    "Lstm",
     "Lsuv",
     "Module",
     "Net",
@@ -75,9 +87,12 @@ __all__ = [
     "Orthogonal",
     "Parameters",
     "Plain",
+    "RecurrentModule",
+    "RecurrentNet",
     "Relu",
     "Rezero",
     "RmsNorm",
+    "Rnn",
     "ScaledBranch",
     "Selu",
     "Sigmoid",
@@ -95,4 +110,5 @@ __all__ = [
     "blocks",
     "initial_parameters",
     "layers",
+    "net_of",
 ]

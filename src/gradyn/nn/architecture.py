@@ -11,6 +11,7 @@ from math import prod
 from typing import Protocol
 
 from gradyn.nn.activations import AbstractActivation, Linear
+from gradyn.nn.cells import AbstractCell
 from gradyn.nn.dropouts import AbstractDropout
 from gradyn.nn.initializers import AbstractInitializer
 from gradyn.nn.normalizations import AbstractNorm
@@ -28,6 +29,8 @@ class NetSpec(Protocol):
     def seed(self) -> int: ...
     @property
     def dtype(self) -> str: ...
+    @property
+    def cell(self) -> AbstractCell: ...
     @property
     def activation(self) -> AbstractActivation: ...
     @property
@@ -54,6 +57,7 @@ class Layer:
         opens: whether a branch begins at this layer's input.
         closes: whether a branch ends at this layer's output.
         has_vector_bias: False within Fixup's branches.
+        weight: its matrix, by the name of the parameter; the steps of a recurrent net share one.
     """
 
     index: int
@@ -65,6 +69,7 @@ class Layer:
     opens: bool
     closes: bool
     has_vector_bias: bool
+    weight: str
 
     @property
     def norm_units(self) -> int:
@@ -80,6 +85,11 @@ class Slot:
     layer: int
     shape: tuple[int, ...]
     start: int
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it is a weight matrix: what penalties act on, and whose updates are measured."""
+        return len(self.shape) == 2
 
     @property
     def stop(self) -> int:
@@ -115,6 +125,7 @@ def layers(spec: NetSpec, features: int, classes: int) -> tuple[Layer, ...]:
                 opens=index in opening,
                 closes=index in closing,
                 has_vector_bias=not (spec.residual.is_fixup and (index in opening or index in closing)),
+                weight=f"layers.{index}.weight",
             )
         )
     return tuple(result)

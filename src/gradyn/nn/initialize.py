@@ -14,13 +14,14 @@ from gradyn.core import stream
 from gradyn.nn.architecture import Layer, NetSpec, blocks
 from gradyn.nn.initializers import AbstractInitializer, Calibration
 from gradyn.nn.net import Net
+from gradyn.nn.recurrent import HIDDEN_BIAS, INPUT, INPUT_BIAS, RecurrentNet
 
 # Layers of at most this many weights are kept between runs (a sweep asks for the same (init, seed, layer) once per
 # combination of everything else): 1,024 of them are at most 128 MiB.
 _CACHED_WEIGHTS = 16_384
 
 
-def initial_parameters(spec: NetSpec, net: Net, first_batch_BM: NDArray[np.float64]) -> NDArray[np.float64]:
+def initial_parameters(spec: NetSpec, net: Net | RecurrentNet, first_batch_BM: NDArray[np.float64]) -> NDArray[np.float64]:
     """One run's parameters as a flat row, in the order of `net.slots`.
 
     Args:
@@ -32,17 +33,20 @@ def initial_parameters(spec: NetSpec, net: Net, first_batch_BM: NDArray[np.float
     by_layer = {layer.index: layer for layer in net.layers}
     for slot in net.slots:
         row[slot.start : slot.stop] = np.ravel(_initial(spec, net, by_layer[slot.layer], slot.name))
-    if spec.init.calibration is not None:
+    if spec.init.calibration is not None and isinstance(net, Net):
         _calibrate(spec.init.calibration, net, row, first_batch_BM)
     return row
 
 
-def _initial(spec: NetSpec, net: Net, layer: Layer, name: str) -> NDArray[np.float64] | float:
+def _initial(spec: NetSpec, net: Net | RecurrentNet, layer: Layer, name: str) -> NDArray[np.float64] | float:
     kind, _, leaf = name.split(".")
+    if isinstance(net, RecurrentNet) and kind == "cell":
+        return _initial_of_cell(spec, net, name)
+    assert isinstance(net, Net) or kind == "layers"
     if kind == "norms":
         return 1.0 if leaf == "weight" else 0.0
     if kind == "branches":
-        return 1.0 if spec.residual.is_fixup else net.branch_scale
+        return 1.0 if spec.residual.is_fixup or isinstance(net, RecurrentNet) else net.branch_scale
     if kind == "fixup":
         return 0.0
     if leaf == "bias":
@@ -55,6 +59,21 @@ def _initial(spec: NetSpec, net: Net, layer: Layer, name: str) -> NDArray[np.flo
         if layer.opens:
             return weight / math.sqrt(len(blocks(spec.depth, spec.residual)))
     return weight
+
+
+def _initial_of_cell(spec: NetSpec, net: RecurrentNet, name: str) -> NDArray[np.float64]:
+    """Every block (gate) drawn like a layer, W_ih's as the first, W_hh's as a hidden one, then the cell's own scales and biases."""
+    cell, width = net.cell, net.width
+    if name == HIDDEN_BIAS:
+        return np.zeros(width)
+    if name == INPUT_BIAS:
+        drawn = [spec.init.bias(stream(spec.seed, "cell bias", gate), width, net.inputs) for gate in range(cell.gates)]
+        return np.concatenate(drawn) + cell.bias(stream(spec.seed, "cell gate bias"), net.steps, width)
+    is_input = name == INPUT
+    fan_in, layer, scale = (net.inputs, 1, cell.input_scale) if is_input else (width, 2, cell.recurrent_scale)
+    purpose = "cell input weight" if is_input else "cell hidden weight"
+    blocks_ = [spec.init.weight(stream(spec.seed, purpose, gate), width, fan_in, layer=layer, is_readout=False) for gate in range(cell.gates)]
+    return scale * np.concatenate(blocks_)
 
 
 def _weight(init: AbstractInitializer, seed: int, layer: int, depth: int, fan_out: int, fan_in: int) -> NDArray[np.float64]:

@@ -273,3 +273,24 @@ def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
     # QR alone is not uniform: LAPACK fixes the signs of R's diagonal as it goes. This makes them +.
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
     return q if rows >= columns else np.ascontiguousarray(q.T)
+
+
+@dataclass(frozen=True, slots=True)
+class Eye(AbstractInitializer):
+    """W = gain * 1, ones on the diagonal and zeros elsewhere. Le, Jaitly and Hinton 2015 (arXiv:1504.00941), for recurrent ReLU nets."""
+
+    option: ClassVar[str] = "identity"
+
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.require_finite("gain", low=0.0)
+
+    def weight(self, rng: np.random.Generator, fan_out: int, fan_in: int, *, layer: int, is_readout: bool) -> Array:
+        """gain on the diagonal; a readout of zeros but there would see the first units only, so it is drawn: N(0, 1 / fan_in)."""
+        if is_readout:
+            return rng.standard_normal((fan_out, fan_in)) / math.sqrt(fan_in)
+        return self.gain * np.eye(fan_out, fan_in)
+
+    def variance(self, fan_out: int, fan_in: int) -> None:
+        return None

@@ -62,11 +62,25 @@ class LayerPass:
 
 @dataclass(slots=True)
 class LayerCotangent:
-    """Norms of the mantissas of delta_l and of W_l^T delta_l, [R] each, and their exponent; kept on measured steps."""
+    """What a measured step keeps of a layer's cotangent, [R] each.
+
+    Args:
+        delta_l2: norm of the mantissa of delta_l; in a recurrent net of the cotangent of h_t, the state after the step.
+        pulled_l2: norm of the mantissa of W_l^T delta_l; None in a recurrent net.
+        exponent: of both.
+        own_weight: log2 of the norm of this step's share of the gradient of both matrices of a cell.
+        own_bias: the same of the bias.
+        memory: log2 of the norm of an LSTM's cotangent of c_t.
+        path: log2 of the norm of what the gates after this step alone let through of the last one's.
+    """
 
     delta_l2: Tensor
-    pulled_l2: Tensor
+    pulled_l2: Tensor | None
     exponent: NDArray[np.int64]
+    own_weight: NDArray[np.float64] | None = None
+    own_bias: NDArray[np.float64] | None = None
+    memory: NDArray[np.float64] | None = None
+    path: NDArray[np.float64] | None = None
 
 
 class Net:

@@ -18,13 +18,36 @@ def _step(name: str, unit: str, label: str, definition: str) -> Column:
 
 
 LAYER_COLUMNS: tuple[Column, ...] = (
-    _layer("log10_grad_w_l2", "log10 of [loss / weight]", r"$\log_{10}\,\|\partial L/\partial W_l\|$", "log10 of the Frobenius norm of dL/dW_l"),
-    _layer("log10_grad_b_l2", "log10 of [loss / bias]", r"$\log_{10}\,\|\partial L/\partial b_l\|$", "log10 of the Euclidean norm of dL/db_l"),
+    _layer(
+        "log10_grad_w_l2",
+        "log10 of [loss / weight]",
+        r"$\log_{10}\,\|\partial L/\partial W_l\|$",
+        "log10 of the Frobenius norm of dL/dW_l; in a recurrent net of step t's share of dL/d(W_ih, W_hh)",
+    ),
+    _layer(
+        "log10_grad_b_l2",
+        "log10 of [loss / bias]",
+        r"$\log_{10}\,\|\partial L/\partial b_l\|$",
+        "log10 of the Euclidean norm of dL/db_l; in a recurrent net of step t's share",
+    ),
     _layer(
         "log10_delta_rms",
         "log10 of [loss / preactivation]",
         r"$\log_{10}\,\mathrm{rms}\;\delta_l$",
-        "log10 of the root mean square, over batch and units, of d loss_b / d h_l, loss_b the loss of one sample (with batch norm: of the summed loss)",
+        "log10 of the root mean square, over batch and units, of d loss_b / d h_l, loss_b the loss of one sample (with batch norm: of the summed loss); "
+        "in a recurrent net by the state h_t after step t",
+    ),
+    _layer(
+        "log10_delta_cell_rms",
+        "log10 of [loss / cell]",
+        r"$\log_{10}\,\mathrm{rms}\;\partial L/\partial c_t$",
+        "log10 of the root mean square, over batch and units, of d loss_b / d c_t, with what arrives through h_t; null but in an LSTM's steps",
+    ),
+    _layer(
+        "log10_gate_path_rms",
+        "log10 of [loss / cell]",
+        r"$\log_{10}\,\mathrm{rms}$ along the gates",
+        "log10 of the root mean square of d loss_b / d c_T times the forget gates of steps t + 1 ... T (GRU: d loss_b / d h_T, update gates); null elsewhere",
     ),
     _layer("log10_act_rms", "log10 of [activation]", r"$\log_{10}\,\mathrm{rms}\;x_l$", "log10 of the root mean square of x_l over batch and units"),
     _layer("act_mean", "activation", r"mean $x_l$", "mean of x_l over batch and units"),

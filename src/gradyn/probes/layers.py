@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradyn.core import elementwise, l2, log2
-from gradyn.nn import AbstractActivation, LayerCotangent, LayerPass, Linear, Net, Parameters
+from gradyn.nn import AbstractActivation, AnyNet, LayerCotangent, LayerPass, Linear, Parameters
 from gradyn.probes.probe import Cells
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,7 @@ SATURATED = 0.05
 
 
 def measure_layers(
-    net: Net,
+    net: AnyNet,
     parameters: Parameters,
     passes: list[LayerPass],
     cotangents: list[LayerCotangent],
@@ -51,27 +51,36 @@ def measure_layers(
     everywhere = (True,) * len(layers)
     exponent_RL = np.stack([kept.exponent for kept in cotangents], 1)
     log2_delta_RL = log2(_read([kept.delta_l2 for kept in cotangents])) + exponent_RL
-    log2_pulled_RL = log2(_read([kept.pulled_l2 for kept in cotangents])) + exponent_RL
     # delta is that of the mean loss; times B it is that of one sample's, whose mean square is taken over B * N.
-    to_rms_L = [math.log10(done.h.shape[1]) - math.log10(done.h.shape[1] * done.h.shape[2]) / 2 for done in passes]
+    to_rms_L = [math.log10(done.a.shape[1]) - math.log10(done.a.shape[1] * done.a.shape[2]) / 2 for done in passes]
     moments = [_moments(done.x) for done in passes if done.x is not None]
     values: dict[str, Cells] = {
-        "log10_grad_w_l2": _cells([log2_gradients[f"layers.{layer.index}.weight"] for layer in layers], LOG10_2),
-        "log10_grad_b_l2": _cells([log2_gradients.get(f"layers.{layer.index}.bias") for layer in layers], LOG10_2),
+        # Of a matrix that steps share, each step's row has its own share of the gradient.
+        "log10_grad_w_l2": _cells([_or(kept.own_weight, log2_gradients[layer.weight]) for kept, layer in zip(cotangents, layers, strict=True)], LOG10_2),
+        "log10_grad_b_l2": _cells(
+            [_or(kept.own_bias, log2_gradients.get(f"layers.{layer.index}.bias")) for kept, layer in zip(cotangents, layers, strict=True)], LOG10_2
+        ),
         "log10_delta_rms": Cells(log2_delta_RL * LOG10_2 + np.array(to_rms_L), everywhere),
         "log10_act_rms": Cells(log2(_read([rms for _, _, rms in moments])) * LOG10_2, everywhere),
         "act_mean": Cells(_read([mean for mean, _, _ in moments]), everywhere),
         "act_std": Cells(_read([std for _, std, _ in moments]), everywhere),
         "preact_std": Cells(_read([_moments(done.h)[1] for done in passes]), everywhere),
-        "weight_l2": Cells(_read([l2(parameters[f"layers.{layer.index}.weight"]) for layer in layers]), everywhere),
+        "weight_l2": Cells(_read([l2(parameters[layer.weight]) for layer in layers]), everywhere),
     }
-    # The step from layer l to l - 1 stands in layer l's row; layer 1 has none.
-    above_first = (False, *everywhere[1:])
-    before_RL = np.concatenate([log2_delta_RL[:, :1], log2_delta_RL[:, :-1]], 1)
-    with np.errstate(invalid="ignore"):
-        weight_RL, derivative_RL = log2_pulled_RL - log2_delta_RL, before_RL - log2_pulled_RL
-    values["log10_gain_weight"] = Cells(weight_RL * LOG10_2, above_first)
-    values["log10_gain_derivative"] = Cells(derivative_RL * LOG10_2, above_first)
+    pulled = [kept.pulled_l2 for kept in cotangents if kept.pulled_l2 is not None]
+    if pulled:
+        # The step from layer l to l - 1 stands in layer l's row; layer 1 has none.
+        above_first = (False, *everywhere[1:])
+        log2_pulled_RL = log2(_read(pulled)) + exponent_RL
+        before_RL = np.concatenate([log2_delta_RL[:, :1], log2_delta_RL[:, :-1]], 1)
+        with np.errstate(invalid="ignore"):
+            weight_RL, derivative_RL = log2_pulled_RL - log2_delta_RL, before_RL - log2_pulled_RL
+        values["log10_gain_weight"] = Cells(weight_RL * LOG10_2, above_first)
+        values["log10_gain_derivative"] = Cells(derivative_RL * LOG10_2, above_first)
+    for name, rows in (("log10_delta_cell_rms", [kept.memory for kept in cotangents]), ("log10_gate_path_rms", [kept.path for kept in cotangents])):
+        if any(row is not None for row in rows):
+            cells = _cells(rows)
+            values[name] = Cells((cells.values_RL * LOG10_2) + np.array(to_rms_L), cells.exist_L)
     slopes = [_slopes(layer.activation, done) for layer, done in zip(layers, passes, strict=True)]
     for place, name in enumerate(("saturated_fraction", "zero_fraction", "zero_derivative_fraction")):
         values[name] = _cells([None if found is None else found[place].cpu().numpy() for found in slopes])
@@ -80,11 +89,15 @@ def measure_layers(
     return values
 
 
-def log10_update_ratios(net: Net, before: Parameters, after: Parameters, weight_l2: Cells) -> Cells:
+def log10_update_ratios(net: AnyNet, before: Parameters, after: Parameters, weight_l2: Cells) -> Cells:
     """log10 ||W_after - W_before|| / ||W_before|| of every layer; -inf where nothing moved, nan where W was 0."""
-    moved_RL = _read([l2(after[name] - before[name]) for name in (f"layers.{layer.index}.weight" for layer in net.layers)])
+    moved_RL = _read([l2(after[name] - before[name]) for name in (layer.weight for layer in net.layers)])
     with np.errstate(divide="ignore", invalid="ignore"):
         return Cells(log2(moved_RL / weight_l2.values_RL) * LOG10_2, weight_l2.exist_L)
+
+
+def _or(own: Floats | None, whole: Floats | None) -> Floats | None:
+    return whole if own is None else own
 
 
 def _read(values: list[Tensor]) -> Floats:

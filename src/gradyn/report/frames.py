@@ -196,6 +196,8 @@ _LAYERS = (
     "weight_spectral",
     "log10_update_ratio",
 )
+# Those of gated cells alone.
+_GATES = ("log10_delta_cell_rms", "log10_gate_path_rms")
 
 
 def read(folder: str | Path, planned: int | None = None) -> Frames:
@@ -216,7 +218,8 @@ def read(folder: str | Path, planned: int | None = None) -> Frames:
         if is_measured_only(name):
             raise ConfigError("folder", "hold the tables of a measurement", str(folder), f"Measure first: gradyn reproduce --only {name}.")
     results = load(folder)
-    layers = results.frame("layers", ["run_id", "step", "layer", *_LAYERS, *_of_probes(folder)])
+    gates = _GATES if "cell" in results.runs and set(results.runs["cell"].dropna()) - {"feedforward", "rnn"} else ()
+    layers = results.frame("layers", ["run_id", "step", "layer", *_LAYERS, *gates, *_of_probes(folder)])
     return Frames(name, _shown(results.runs), results.steps, layers, planned or _planned(folder), found.tables, found.settings, found.made)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradyn.core import FORMATS, LANE, Format, Scaled, flushing, l2, log2, log2_l2, log2_total
-from gradyn.nn import LayerPass, Net, Parameters, initial_parameters
+from gradyn.nn import AnyNet, LayerPass, Net, Parameters, initial_parameters, net_of
 from gradyn.probes import LOG10_2, Cells, Moment, log10_update_ratios, measure_layers
 from gradyn.sweep.batches import Batches
 from gradyn.sweep.health import Health
@@ -68,7 +68,7 @@ def _execute(specs: Sequence[RunSpec], log: Log, device: str, *, is_saturated: b
     format_ = FORMATS[first.dtype]
     with torch.no_grad(), flushing(first.backward != "plain"):
         batches = Batches(specs, format_.carrier, device)
-        net = Net(first, batches.features, batches.classes)
+        net = net_of(first, batches.features, batches.classes)
         net = net.for_saturated() if is_saturated else net
         flat_RP = _initial(specs, net, batches, format_.carrier, device)
         parameters = views(net, flat_RP)
@@ -112,12 +112,12 @@ def joined(tables: Sequence[Table]) -> Table:
     return found
 
 
-def views(net: Net, flat_RP: Tensor) -> Parameters:
+def views(net: AnyNet, flat_RP: Tensor) -> Parameters:
     """Every parameter as a view [R, *shape] of the runs' rows."""
     return {slot.name: flat_RP[:, slot.start : slot.stop].view(len(flat_RP), *slot.shape) for slot in net.slots}
 
 
-def _initial(specs: Sequence[RunSpec], net: Net, batches: Batches, dtype: torch.dtype, device: str) -> Tensor:
+def _initial(specs: Sequence[RunSpec], net: AnyNet, batches: Batches, dtype: torch.dtype, device: str) -> Tensor:
     size = net.slots[-1].stop
     # Rows are padded to whole lanes, so that the optimizers' square roots and products meet every run alike.
     flat_RP = torch.zeros(len(specs), size + -size % LANE, dtype=dtype, device=device)
@@ -127,12 +127,13 @@ def _initial(specs: Sequence[RunSpec], net: Net, batches: Batches, dtype: torch.
 
 
 def _train(
-    specs: Sequence[RunSpec], net: Net, flat_RP: Tensor, parameters: Parameters, batches: Batches, health: Health, kept: _Steps, log: Log
+    specs: Sequence[RunSpec], net: AnyNet, flat_RP: Tensor, parameters: Parameters, batches: Batches, health: Health, kept: _Steps, log: Log
 ) -> NDArray[np.bool_] | None:
     """All steps; or, where runs are found that need float64 cotangents, which they are [R], and nothing of the rest."""
     first = specs[0]
     names, layer_of = [slot.name for slot in net.slots], [slot.layer for slot in net.slots]
-    weight_places = [names.index(f"layers.{layer.index}.weight") for layer in net.layers]
+    weight_places = [names.index(layer.weight) for layer in net.layers]
+    matrices = [slot.name for slot in net.slots if slot.is_matrix]
     rate_R1 = torch.tensor([spec.learning_rate for spec in specs], dtype=flat_RP.dtype, device=flat_RP.device).unsqueeze(1)
     gradients_RP = torch.zeros_like(flat_RP)
     gradient_views = views(net, gradients_RP)
@@ -162,9 +163,11 @@ def _train(
             by_name = dict(zip(names, log2_l2_RP.T, strict=True))
             values = measure_layers(net, parameters, passes, cotangents, by_name, with_spectrum=len(kept.layer_numbers) == 1)
             seeds = tuple(spec.seed for spec in specs)
-            moment = Moment(net, parameters, x_RBM, passes, cotangents, first.loss_scale, gradients, first.data, seeds, step, batches.rows(step))
-            for probe in log.probes:
-                values |= probe.measure(moment)
+            if log.probes and isinstance(net, Net):
+                rows_RB = batches.rows(step)
+                moment = Moment(net, parameters, x_RBM, passes, cotangents, first.loss_scale, gradients, first.data, seeds, step, rows_RB)
+                for probe in log.probes:
+                    values |= probe.measure(moment)
             kept.layer_values.append(values)
         after_R = before_R
         if first.steps:
@@ -176,9 +179,7 @@ def _train(
                 after_R = log2(l2(gradients_RP).cpu().numpy())
             elif log2_factors_RP is not None:
                 after_R = log2_total(log2_l2_RP + log2_factors_RP)
-            previous = (
-                {name: value.clone() for name, value in parameters.items() if name.startswith("layers.") and name.endswith(".weight")} if is_measured else None
-            )
+            previous = {name: parameters[name].clone() for name in matrices} if is_measured else None
             first.optimizer.step(flat_RP, gradients_RP, state, rate_R1, step + 1)
             if previous is not None:
                 measured = kept.layer_values[-1]
@@ -209,12 +210,12 @@ def _scaled(cotangent: Tensor, loss_scale: float) -> Scaled:
     return Scaled(cotangent * loss_scale, np.full(len(cotangent), 1 - digits, dtype=np.int64))
 
 
-def _passes_again(passes: list[LayerPass], net: Net, parameters: Parameters, x_RBM: Tensor, factors: dict[int, Tensor] | None) -> list[LayerPass]:
+def _passes_again(passes: list[LayerPass], net: AnyNet, parameters: Parameters, x_RBM: Tensor, factors: dict[int, Tensor] | None) -> list[LayerPass]:
     """The passes, computed once more where the backward pass has freed them."""
     return passes or net.forward(parameters, x_RBM, factors)
 
 
-def _dropout_factors(specs: Sequence[RunSpec], net: Net, step: int, like: Tensor) -> dict[int, Tensor]:
+def _dropout_factors(specs: Sequence[RunSpec], net: AnyNet, step: int, like: Tensor) -> dict[int, Tensor]:
     shape = (like.shape[1], specs[0].width)
     return {
         layer.index: torch.from_numpy(np.stack([spec.dropout.factor(spec.seed, step, layer.index, shape) for spec in specs])).to(like)
@@ -223,13 +224,12 @@ def _dropout_factors(specs: Sequence[RunSpec], net: Net, step: int, like: Tensor
     }
 
 
-def _add_penalty(first: RunSpec, net: Net, parameters: Parameters, gradients: dict[str, Scaled]) -> None:
-    for layer in net.layers:
-        name = f"layers.{layer.index}.weight"
+def _add_penalty(first: RunSpec, net: AnyNet, parameters: Parameters, gradients: dict[str, Scaled]) -> None:
+    for name in (slot.name for slot in net.slots if slot.is_matrix):
         gradients[name] = gradients[name].plus(Scaled.plain(first.penalty.gradient(parameters[name])))
 
 
-def _final(first: RunSpec, net: Net, parameters: Parameters, batches: Batches) -> dict[str, Tensor]:
+def _final(first: RunSpec, net: AnyNet, parameters: Parameters, batches: Batches) -> dict[str, Tensor]:
     """Loss and accuracy after the last step, over whole batches of the training part and of the held-out part."""
     found: dict[str, Tensor] = {}
     held = _held(parameters, net.format)
@@ -251,7 +251,7 @@ def _final(first: RunSpec, net: Net, parameters: Parameters, batches: Batches) -
     return found
 
 
-def _records(specs: Sequence[RunSpec], net: Net, kept: _Steps, health: Health, final: dict[str, Tensor], seconds: float) -> Records:
+def _records(specs: Sequence[RunSpec], net: AnyNet, kept: _Steps, health: Health, final: dict[str, Tensor], seconds: float) -> Records:
     ids = np.array([spec.run_id for spec in specs], dtype=object)
     runs, depth = len(specs), len(net.layers)
     steps: Table = _keys(ids, [("step", kept.step_numbers)])

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradyn.core import Format, elementwise
-from gradyn.nn import LayerPass, Linear, Net
+from gradyn.nn import AnyNet, LayerPass, Linear
 
 Floats = NDArray[np.float64]
 STATUSES = ("ok", "diverged", "overflow", "underflow", "saturated")
@@ -43,7 +43,7 @@ class Health:
         self.first_bad_step: list[int | None] = [None] * runs
         self.first_bad_layer: list[int | None] = [None] * runs
 
-    def inspect(self, step: int, net: Net, passes: Callable[[], list[LayerPass]], loss_R: Floats, log2_l2_RL: Floats) -> None:
+    def inspect(self, step: int, net: AnyNet, passes: Callable[[], list[LayerPass]], loss_R: Floats, log2_l2_RL: Floats) -> None:
         """Look at a step, after its backward pass.
 
         Args:
@@ -84,7 +84,7 @@ class Health:
         lost = np.flatnonzero(np.isnan(log2_l2_L) | np.isposinf(log2_l2_L))
         return int(lost.max()) + 1 if len(lost) else None
 
-    def _first_cut(self, net: Net, passes: list[LayerPass], run: int) -> tuple[str, int | None]:
+    def _first_cut(self, net: AnyNet, passes: list[LayerPass], run: int) -> tuple[str, int | None]:
         for layer, done in zip(net.layers[:-1], passes, strict=False):
             only = slice(run, run + 1)
             # Where the weights are zeros (Fixup's second matrices) or the input is, h = 0 is no loss of this layer's.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 
 from gradyn.core import FORMATS
-from gradyn.nn import Module, Net, initial_parameters
+from gradyn.nn import Module, Net, RecurrentModule, initial_parameters, net_of
 from gradyn.sweep.batches import Batches
 from gradyn.sweep.spec import RunSpec
 
@@ -29,8 +29,9 @@ def materialize(spec: RunSpec) -> Materialized:
     """
     dtype = FORMATS[spec.dtype].carrier
     batches = Batches([spec], dtype, "cpu")
-    net = Net(spec, batches.features, batches.classes)
-    module = Module(spec, net, initial_parameters(spec, net, batches.first_inputs(0)), dtype)
+    net = net_of(spec, batches.features, batches.classes)
+    row = initial_parameters(spec, net, batches.first_inputs(0))
+    module = Module(spec, net, row, dtype) if isinstance(net, Net) else RecurrentModule(net, row, dtype)
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:
         for step in range(max(spec.steps, 1)):

@@ -150,6 +150,8 @@ class Plan:
             object.__setattr__(self, "run_ids", tuple(spec.run_id for spec in self.specs))
         for probe in self.log.probes:
             for spec in self.specs:
+                rule = f"be feedforward with probe={probe.name}, which looks at layers with matrices of their own"
+                require(not spec.cell.is_recurrent, "cell", rule, spec.cell.name, f"Leave probe={probe.name} out.")
                 probe.check(spec)
 
     def is_first(self, spec: RunSpec) -> bool:

@@ -14,6 +14,7 @@ from gradyn.core import FORMATS, AbstractComponent, groups, options, require
 from gradyn.data import AbstractData
 from gradyn.nn import (
     AbstractActivation,
+    AbstractCell,
     AbstractDropout,
     AbstractInitializer,
     AbstractNorm,
@@ -49,6 +50,7 @@ class RunSpec:
     dtype: str
     loss_scale: float
     backward: str
+    cell: AbstractCell
     activation: AbstractActivation
     init: AbstractInitializer
     norm: AbstractNorm

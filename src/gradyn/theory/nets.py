@@ -129,7 +129,8 @@ def net_moments(spec: NetSpec, squares: ArrayLike, features: int, classes: int, 
 def _require_theory(spec: NetSpec, batch: int | None) -> None:
     norm = spec.norm
     reasons = {
-        f"init={spec.init.name}: its weights are neither independent nor uniformly rotated": spec.init.name == "looks_linear",
+        f"cell={spec.cell.name}: its matrices are shared by all steps": spec.cell.is_recurrent,
+        f"init={spec.init.name}: its weights are neither independent nor uniformly rotated": spec.init.name in ("looks_linear", "identity"),
         f"init={spec.init.name}: its weights depend on the data": spec.init.calibration is not None,
         "norm=batch after phi: its input is not Gaussian over the batch": norm.name == "batch" and norm.where == "post",
         "norm=batch on the branch's input: the sum of blocks is not Gaussian over the batch": norm.name == "batch" and norm.where == "branch",

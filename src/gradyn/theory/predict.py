@@ -227,4 +227,5 @@ _COLUMNS: Mapping[str, Callable[[Spec, LayerMoments, LayerMoments | None], float
 _BACKWARD = ("log10_grad_w_l2", "log10_grad_b_l2", "log10_delta_rms", "log10_gain_weight", "log10_gain_derivative")
 _UNPREDICTED = {
     "log10_update_ratio": "it belongs to the first step of training",
+    **dict.fromkeys(("log10_delta_cell_rms", "log10_gate_path_rms"), "only gated cells have it"),
 }
