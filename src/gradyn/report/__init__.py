@@ -38,6 +38,7 @@ from gradyn.report.float_limits import initial_layers, last_power, reached, read
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.fresh import fresh_sets, p_values, recorded, summary
 from gradyn.report.gate_model import sample_gates
+from gradyn.report.gates import chrono_claim, gate_claims, gate_panels
 from gradyn.report.gradient_scales import gradient_scales
 from gradyn.report.graph_figure import graph_figure
 from gradyn.report.graph_tables import graph_from, graph_tables
@@ -51,6 +52,7 @@ from gradyn.report.page import report
 from gradyn.report.path_shares import path_shares
 from gradyn.report.phase_map import boundary_crossings, draw_phases, phase_points
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
+from gradyn.report.recurrences import bound_claim, clip_claims, clipped_cosines, exact_claim, gaussian_claim, noisy_claim, recurrent_panels
 from gradyn.report.scoreboard import board_folder, chosen, reproduce
 from gradyn.report.sentences import sentences
 from gradyn.report.style import Page
@@ -79,12 +81,16 @@ __all__ = [
     "at_scale",
     "best_rates",
     "board_folder",
+    "bound_claim",
     "boundary_crossings",
     "by_layer_and_run",
     "by_width",
     "chosen",
+    "chrono_claim",
     "claims_curve",
     "claims_table",
+    "clip_claims",
+    "clipped_cosines",
     "crossover",
     "cure_nets",
     "cure_table",
@@ -108,11 +114,15 @@ __all__ = [
     "draw_phases",
     "drawn",
     "edge_gaps",
+    "exact_claim",
     "experiments",
     "factor_claim",
     "factor_curve",
     "figures",
     "fresh_sets",
+    "gate_claims",
+    "gate_panels",
+    "gaussian_claim",
     "gradient_scales",
     "graph_figure",
     "graph_from",
@@ -134,6 +144,7 @@ __all__ = [
     "map_lines",
     "mean_field",
     "measure_once",
+    "noisy_claim",
     "overlay",
     "p_values",
     "path_shares",
@@ -145,6 +156,7 @@ __all__ = [
     "read",
     "read_as_zero",
     "recorded",
+    "recurrent_panels",
     "report",
     "reproduce",
     "sample_gates",

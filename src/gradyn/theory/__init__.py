@@ -4,6 +4,7 @@ Of use with no sweep at all: `chi_1("tanh", 1.2, sigma_w=1.5, sigma_b=0.1)`.
 """
 
 from gradyn.theory.batch_norm import BatchNormMoments, batch_norm_moments, batch_norm_rate
+from gradyn.theory.clipping import value_clip_cosine
 from gradyn.theory.criticality import CriticalPoint, EdgeRate, critical_point, critical_sigma_w, edge_of_chaos_rate, phase_boundary
 from gradyn.theory.curve_growth import curve_growth
 from gradyn.theory.finite_width import FiniteWidthLaw, finite_width_law
@@ -13,6 +14,7 @@ from gradyn.theory.maps import chi_1, chi_c, chi_parallel, correlation_gaps, cor
 from gradyn.theory.moments import derivative_product, half_distance, length_slope, moment, product
 from gradyn.theory.nets import LayerMoments, NoTheoryError, net_moments
 from gradyn.theory.predict import predict
+from gradyn.theory.recurrent import chrono_decay, gate_decay
 from gradyn.theory.relu_laws import LogNormLaw, gaussian_relu_law, orthogonal_relu_law
 from gradyn.theory.residual import batch_norm_residual_growth, residual_growth
 from gradyn.theory.scalar_function import ActivationLike, ScalarFunction, as_function
@@ -50,6 +52,7 @@ __all__ = [
     "chi_1",
     "chi_c",
     "chi_parallel",
+    "chrono_decay",
     "correlation_gaps",
     "correlation_map",
     "correlations",
@@ -67,6 +70,7 @@ __all__ = [
     "gap_map",
     "gate_branch",
     "gate_covariance",
+    "gate_decay",
     "gate_variance",
     "gaussian_mean",
     "gaussian_mean_of_pair",
@@ -90,4 +94,5 @@ __all__ = [
     "selu_constants",
     "selu_slopes",
     "spectrum",
+    "value_clip_cosine",
 ]
