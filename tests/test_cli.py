@@ -149,7 +149,7 @@ def test_a_wrong_file_of_ones_own_is_refused_in_one_line(run: Run, tmp_path: Pat
 def test_an_unknown_command_names_the_nearest(run: Run) -> None:
     assert run("swep")[::2] == (
         2,
-        "gradyn: the command must be one of sweep, plan, status, figures, report, reproduce, completion; got 'swep'. Did you mean gradyn sweep?\n",
+        "gradyn: the command must be one of sweep, plan, status, figures, animate, report, reproduce, completion; got 'swep'. Did you mean gradyn sweep?\n",
     )
     assert "Write gradyn sweep depth=3." in run("depth=3")[2]
 
@@ -237,7 +237,7 @@ def test_figures_are_drawn_of_the_folder_named(run: Run, monkeypatch: pytest.Mon
     asked = []
     monkeypatch.setattr("gradyn.report.figures", lambda folder, **settings: asked.append((folder, settings)) or [Path("a.png")])
     assert run("figures", "results/quick", "--only", "maps", "--format", "png,svg") == (0, "a.png\n", "")
-    assert asked == [("results/quick", {"only": ["maps"], "formats": ("png", "svg"), "width": "full"})]
+    assert asked == [("results/quick", {"only": ["maps"], "formats": ("png", "svg"), "width": "full", "show": None})]
     assert run("figures")[::2] == (2, "gradyn figures: the following arguments are required: FOLDER. gradyn figures --help says more.\n")
 
 

@@ -24,6 +24,7 @@ gradyn: how gradients vanish, explode and are cured, measured layer by layer
   gradyn sweep [overrides]          run it; the same command again goes on where it stopped
   gradyn status FOLDER              how far a sweep is: done, failed, in flight, missing, time left
   gradyn figures FOLDER             draw a sweep's figures from its tables
+  gradyn animate FOLDER             gradients by layer while training, as a GIF
   gradyn report FOLDER              a page of any sweep: figures, tables, settings, commands
   gradyn reproduce                  every experiment and the verdicts on its claims
   gradyn completion bash            tab completion: eval "$(gradyn completion bash)"
@@ -128,11 +129,23 @@ def _figures(words: list[str]) -> int:
     parser.add_argument("--only", metavar="NAME", action="append", help="draw this figure; may be given several times")
     parser.add_argument("--format", default="png,pdf,svg", help="formats, with commas between them (png,pdf,svg)")
     parser.add_argument("--width", default="full", choices=("full", "column"), help="printed width: of the page or of one of its two columns (full)")
+    parser.add_argument("--show", metavar="COLUMN", help="what over_training shows by layer and step (log10_delta_rms)")
     given = parser.parse_args(words)
     from gradyn.report import figures
 
-    for path in figures(given.folder, only=given.only, formats=tuple(given.format.split(",")), width=given.width):
+    for path in figures(given.folder, only=given.only, formats=tuple(given.format.split(",")), width=given.width, show=given.show):
         print(path)
+    return 0
+
+
+def _animate(words: list[str]) -> int:
+    parser = _Parser(prog="gradyn animate", description="Write FOLDER/figures/over_training.gif: a column by layer, a frame a logged step.")
+    parser.add_argument("folder", metavar="FOLDER", help="results/<name>")
+    parser.add_argument("--show", metavar="COLUMN", default="log10_delta_rms", help="column of layers (log10_delta_rms)")
+    given = parser.parse_args(words)
+    from gradyn.report import animate
+
+    print(animate(given.folder, given.show))
     return 0
 
 
@@ -229,7 +242,7 @@ def _suggestions(shell: str, line: str) -> list[str]:
         from hydra_plugins.gradyn._command import suggestions
 
         return suggestions(shell, " ".join(words[2:]))
-    if words[1] in ("figures", "report", "status"):
+    if words[1] in ("figures", "animate", "report", "status"):
         return sorted(str(path) for path in Path("results").glob("*/") if str(path).startswith(words[-1]))
     return []
 
@@ -261,6 +274,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "plan": _plan,
     "status": _status,
     "figures": _figures,
+    "animate": _animate,
     "report": _report,
     "reproduce": _reproduce,
     "completion": _completion,

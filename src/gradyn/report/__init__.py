@@ -47,6 +47,7 @@ from gradyn.report.jacobian_products import jacobian_products
 from gradyn.report.line_gradients import line_gradients
 from gradyn.report.log_walks import density_curve, log_walk, spread_curve, walk_claims
 from gradyn.report.measured import Twin, kept, measure_once, twin
+from gradyn.report.over_training import animate
 from gradyn.report.overlay import Curve, Panel, overlay
 from gradyn.report.page import report
 from gradyn.report.path_shares import path_shares
@@ -78,6 +79,7 @@ __all__ = [
     "Panel",
     "Rival",
     "Twin",
+    "animate",
     "at_scale",
     "best_rates",
     "board_folder",

@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from gradyn.core import require
-from gradyn.report import by_init, by_layer, clipping, cures_figure, first_look, gain_split, maps, trainable
+from gradyn.report import by_init, by_layer, clipping, cures_figure, first_look, gain_split, maps, over_training, trainable
 from gradyn.report.experiment import experiments
 from gradyn.report.figure import Draw, Drawn, column
 from gradyn.report.frames import Frames, MissingError, read
@@ -23,6 +23,7 @@ FIGURES: dict[str, Draw] = {
     "cures": cures_figure.draw_table,
     "clipping": clipping.draw,
     "maps": maps.draw,
+    "over_training": over_training.draw,
     "trainable_depth": trainable.draw,
     "quick": first_look.draw,
 }
@@ -44,6 +45,7 @@ def figures(
     formats: Sequence[str] = ("png", "pdf", "svg"),
     width: Literal["full", "column"] = "full",
     planned: int | None = None,
+    show: str | None = None,
 ) -> list[Path]:
     """Draw a sweep's figures into `<folder>/figures/`, with their points (CSV) and captions (Markdown) beside them.
 
@@ -53,6 +55,7 @@ def figures(
         formats: png, pdf, svg.
         width: full text block or one column of a paper.
         planned: how many runs the plan has; figures of an incomplete sweep are marked with it.
+        show: column of `layers` that `over_training` shows; None: the gradient.
 
     Returns:
         The files, in the order in which they were written.
@@ -72,17 +75,17 @@ def figures(
             names = (*names, "trainable_depth")
 
         def figure(frames: Frames, page: Page) -> list[Drawn]:
-            return drawn(frames, page, *names)
+            return drawn(frames, page, *names, show=show)
 
     return draw(frames, Path(folder) / "figures", figure, formats, width)
 
 
-def drawn(frames: Frames, page: Page, *names: str) -> list[Drawn]:
+def drawn(frames: Frames, page: Page, *names: str, show: str | None = None) -> list[Drawn]:
     """The named figures; one whose axes are missing becomes a line of text, in its picture and its caption: never nothing."""
     found: list[Drawn] = []
     for name in names:
         try:
-            found += FIGURES[name](frames, page)
+            found += over_training.draw(frames, page, show) if show and name == "over_training" else FIGURES[name](frames, page)
         except MissingError as missing:
             found.append(_notice(name, str(missing), page))
     return found
