@@ -25,9 +25,9 @@ SOURCE = Source("Gers, Schmidhuber and Cummins", 2000, "Learning to forget: cont
 
 def measure(settings: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """Accuracy on held-out sequences after training, by net and distance between symbol and question."""
-    found = []
+    found, seeds = [], f"seed=range({settings['seed']},{settings['seed'] + settings['seeds']})"
     for length, (name, cell) in itertools.product(settings["lengths"], settings["cells"].items()):
-        sizes = [f"data.length={length}", f"depth={length + 1}", f"steps={settings['steps']}", f"seed={settings['seed']}"]
+        sizes = [f"data.length={length}", f"depth={length + 1}", f"steps={settings['steps']}", seeds]
         specs = gradyn.plan([*settings["train"], *sizes, *(word.format(length=length) for word in cell)])
         runs = execute(specs, Log(Schedule((0,)), Schedule((0,)))).runs
         found += [{"net": name, "distance": length - 1, "seed": s.seed, "accuracy": a} for s, a in zip(specs, runs["test_accuracy"], strict=True)]
