@@ -7,6 +7,7 @@ lightness of its own, so that a print in grey can still be read. Theory and boun
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -114,7 +115,9 @@ class Page:
     def wrap(self, text: str, points: float, *, bold: bool = False) -> list[str]:
         """Lines that fit the width; a letter of DejaVu Sans is 0.54 of its size wide on average, a bold one 0.63 (measured on the captions)."""
         room = (self.width - 0.2) * 72 / ((0.63 if bold else 0.54) * points)
-        return [line for part in text.split("\n") for line in textwrap.wrap(part, int(room))]
+        # A formula that is cut in two is none any more: its spaces must not break a line (textwrap takes a no-break space for a letter).
+        whole = re.sub(r"\$[^$]*\$", lambda formula: formula[0].replace(" ", "\u00a0"), text)
+        return [line.replace("\u00a0", " ") for part in whole.split("\n") for line in textwrap.wrap(part, int(room))]
 
     def sheet(
         self,
