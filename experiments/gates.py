@@ -39,8 +39,9 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     drawn = frames.where(cell__recurrent_scale=1.0)
     title = "Gates carry gradients through time: an LSTM's memory keeps the share $s(b_f)$ a step."
     text = (
-        "Left: width 64, weights of variance 1/n, noise as input; the vanilla net's matrix is the only way back. Middle: lines $s(b_f)^k$ and chrono's "
-        f"mean. Right: width 32, {frames.settings['steps']} steps of Adam at rate 0.01, clipped at norm 1; chance is 1/8. Source: {SOURCE}."
+        f"Left: width {int(drawn['width'].iloc[0])}, weights of variance 1/n, noise as input; the vanilla net's matrix is the only way back. Middle: lines "
+        f"$s(b_f)^k$ and chrono's rms over units. Right: width 32, {frames.settings['steps']} steps of Adam at rate 0.01, clipped at norm 1; chance is 1/8. "
+        f"Source: {SOURCE}."
     )
     setting = frames.setting(drawn, [axis for axis in frames.axes if axis.startswith("cell")])
     return [overlay(page, "gates", title, setting, text, gate_panels(frames, drawn), measured_columns=("log10_delta_rms", "log10_delta_cell_rms"))]

@@ -51,6 +51,11 @@ class AbstractData(AbstractComponent):
         return self.samples
 
     @property
+    def sequence_length(self) -> int | None:
+        """T, the steps that a sample is made of; None: its features may be cut into any number of equal steps."""
+        return None
+
+    @property
     def has_labels(self) -> bool:
         """Whether `y_train` is there."""
         return True

@@ -44,6 +44,11 @@ class Adding(AbstractData):
         return 2 * self.length
 
     @property
+    def sequence_length(self) -> int:
+        """T = `length`."""
+        return self.length
+
+    @property
     def classes(self) -> int:
         """One number."""
         return 1

@@ -51,6 +51,11 @@ class Recall(AbstractData):
         return self.length * self.symbols
 
     @property
+    def sequence_length(self) -> int:
+        """T = `length`."""
+        return self.length
+
+    @property
     def classes(self) -> int:
         """The symbols."""
         return self.symbols

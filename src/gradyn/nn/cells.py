@@ -54,6 +54,8 @@ class AbstractCell(AbstractComponent):
     group: ClassVar[str] = "cell"
     # Whether one cell is applied to a sequence, its layers being the steps.
     is_recurrent: ClassVar[bool] = False
+    # Blocks of `width` rows in a layer's matrices.
+    gates: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,6 @@ class AbstractRecurrent(AbstractCell):
     """
 
     is_recurrent: ClassVar[bool] = True
-    # Blocks of `width` rows in both matrices.
-    gates: ClassVar[int] = 1
     # Tensors of the state: h, and c where there is one.
     parts: ClassVar[int] = 1
     # Whether the last block of r has a bias of its own.
@@ -94,6 +94,11 @@ class AbstractRecurrent(AbstractCell):
         require(spec.dtype in ("float32", "float64"), "dtype", f"be float32 or float64 with cell={name}", spec.dtype)
         require(spec.depth >= 3, "depth", f"be >= 3 with cell={name}: two steps of the sequence at least, and the readout", spec.depth)
         steps, features = spec.depth - 1, spec.data.features
+        length = spec.data.sequence_length
+        if length is not None:
+            # Another cut would pass whole steps off as parts of others.
+            rule = f"be {length + 1} with cell={name} and data={spec.data.name}, whose sequences have {length} steps: those and the readout"
+            require(steps == length, "depth", rule, spec.depth, f"Set depth={length + 1} or data.length={steps}.")
         near = [step + 1 for step in range(2, features + 1) if features % step == 0]
         fix = f"depth={','.join(map(str, near[:8]))} cut them evenly." if near else "Choose data with more features."
         rule = f"be one more than a number of steps into which the {features} features of data={spec.data.name} can be cut, with cell={name}"

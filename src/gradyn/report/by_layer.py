@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gradyn.core import options
-from gradyn.nn import AbstractActivation
+from gradyn.nn import AbstractActivation, AbstractCell
 from gradyn.report.figure import Drawn, decades, label
 from gradyn.report.frames import Frames, MissingError, seed_words
 from gradyn.report.predicted import predicted, rate_error
@@ -121,7 +121,7 @@ def upper_bound(frames: Frames, runs: pd.DataFrame, layers: np.ndarray, delta: n
 
     Args:
         frames: the folder.
-        runs: of one activation and depth, plain and without norm (elsewhere the bound says nothing and is nan).
+        runs: of one activation and depth, plain and without norm or gates (elsewhere the bound says nothing and is nan).
         layers: 1 ... depth.
         delta: log10 rms delta [S, depth].
         rows: layers at initialization with `weight_spectral`; None where the folder lacks it.
@@ -133,8 +133,13 @@ def upper_bound(frames: Frames, runs: pd.DataFrame, layers: np.ndarray, delta: n
     nothing = np.full(len(layers) - 1, np.nan)
     if spec.get("norm", "none") != "none" or spec.get("residual", "plain") != "plain" or len(layers) < 3:
         return nothing
+    cell = _cell(spec)
+    if cell.gates > 1:
+        # Gates pass a cotangent on beside the matrix: with W = 0 an LSTM's memory still keeps its share.
+        return nothing
     steepest = np.log10(max_derivative(runs))
-    if spec["init"] == "orthogonal":
+    # A cell scales what init draws.
+    if spec["init"] == "orthogonal" and not cell.is_recurrent:
         gain = spec.get("init.gain", 1.0)
         step = np.full((len(delta), len(layers)), steepest + np.log10(1.0 if gain is None or np.isnan(gain) else gain))
     elif rows is not None:
@@ -148,6 +153,14 @@ def upper_bound(frames: Frames, runs: pd.DataFrame, layers: np.ndarray, delta: n
     bound = delta[:, -2:-1] + passed
     bound = bound[np.isfinite(bound).all(axis=1)]
     return np.median(bound, axis=0) if len(bound) else nothing
+
+
+def _cell(spec: pd.Series) -> type[AbstractCell]:
+    """The class of a run's cell; folders from before cells hold deep nets."""
+    cls = options(AbstractCell).get(spec.get("cell", "feedforward"))
+    if cls is None or not issubclass(cls, AbstractCell):
+        raise MissingError(f"cell {spec['cell']!r} is none of this version's; its bound can't be computed.")
+    return cls
 
 
 def max_derivative(runs: pd.DataFrame) -> float:
