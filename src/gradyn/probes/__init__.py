@@ -12,6 +12,7 @@ from gradyn.probes.linearized import LinearizedNet
 from gradyn.probes.pair_correlation import PairCorrelation
 from gradyn.probes.path_lengths import PathLengths
 from gradyn.probes.probe import AbstractProbe, AbstractRunProbe, Cells, Moment, Row, probe_columns
+from gradyn.probes.sharpness import Sharpness, hessian_product
 
 __all__ = [
     "LAYER_COLUMNS",
@@ -32,6 +33,8 @@ __all__ = [
     "PairCorrelation",
     "PathLengths",
     "Row",
+    "Sharpness",
+    "hessian_product",
     "log10_update_ratios",
     "measure_layers",
     "probe_columns",

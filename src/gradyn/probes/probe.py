@@ -16,6 +16,7 @@ from torch import Tensor
 from gradyn.core import AbstractComponent, Column, Scaled, options, require, stream
 from gradyn.data import AbstractData
 from gradyn.nn import LayerCotangent, LayerPass, Net, Parameters
+from gradyn.optim import AbstractLoss
 
 # One layer column of one run: a number a layer, None where the column does not exist.
 Row = list[float | None]
@@ -50,6 +51,8 @@ class Moment:
         seeds: of the runs.
         step: updates made before.
         rows_RB: which row of the training part each sample of the batch is, on the host.
+        loss: of the runs.
+        y: what it compares the outputs with: labels [R, B], or values or vectors [R, B, C].
     """
 
     net: Net
@@ -63,6 +66,8 @@ class Moment:
     seeds: tuple[int, ...]
     step: int
     rows_RB: NDArray[np.int64]
+    loss: AbstractLoss
+    y: Tensor
 
     def draws(self, run: int, purpose: str) -> np.random.Generator:
         """A generator of this run and step for what a probe draws; the run's own numbers come from other streams."""

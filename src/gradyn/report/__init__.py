@@ -53,6 +53,7 @@ from gradyn.report.phase_map import boundary_crossings, draw_phases, phase_point
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
 from gradyn.report.scoreboard import board_folder, chosen, reproduce
 from gradyn.report.sentences import sentences
+from gradyn.report.stability import stability_curves, stability_runs
 from gradyn.report.style import Page
 from gradyn.report.trainable import TRAINED, best_rates
 from gradyn.report.wide import by_layer_and_run, by_width, rate_claim, wide_claim, wide_curve, wide_limit
@@ -151,6 +152,8 @@ __all__ = [
     "seed_claim",
     "sentences",
     "spread_curve",
+    "stability_curves",
+    "stability_runs",
     "state",
     "stream_growth",
     "summary",

@@ -162,7 +162,7 @@ def _train(
             by_name = dict(zip(names, log2_l2_RP.T, strict=True))
             values = measure_layers(net, parameters, passes, cotangents, by_name, with_spectrum=len(kept.layer_numbers) == 1)
             seeds = tuple(spec.seed for spec in specs)
-            moment = Moment(net, parameters, x_RBM, passes, cotangents, first.loss_scale, gradients, first.data, seeds, step, batches.rows(step))
+            moment = Moment(net, parameters, x_RBM, passes, cotangents, first.loss_scale, gradients, first.data, seeds, step, batches.rows(step), first.loss, y)
             for probe in log.probes:
                 values |= probe.measure(moment)
             kept.layer_values.append(values)
