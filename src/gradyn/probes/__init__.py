@@ -5,6 +5,7 @@ from gradyn.probes.curve_length import CurveLength
 from gradyn.probes.delta_moments import DeltaMoments
 from gradyn.probes.float_counts import FloatCounts
 from gradyn.probes.gradient_autocorrelation import GradientAutocorrelation
+from gradyn.probes.gradient_noise import GradientNoise
 from gradyn.probes.gradient_scale import GradientScale
 from gradyn.probes.jacobian import Jacobian
 from gradyn.probes.layers import LOG10_2, SATURATED, log10_update_ratios, measure_layers
@@ -26,6 +27,7 @@ __all__ = [
     "DeltaMoments",
     "FloatCounts",
     "GradientAutocorrelation",
+    "GradientNoise",
     "GradientScale",
     "Jacobian",
     "LinearizedNet",

@@ -73,6 +73,27 @@ class Moment:
         """A generator of this run and step for what a probe draws; the run's own numbers come from other streams."""
         return stream(self.seeds[run], f"probe {purpose}", self.step)
 
+    def weights(self, run: int) -> Parameters:
+        """One run's parameters as multiplied, name -> [1, *shape] float64, in memory of their own and for torch's autograd."""
+        rounded = self.net.format.rounded
+        return {slot.name: rounded(self.parameters[slot.name][run : run + 1]).double().clone().requires_grad_() for slot in self.net.slots}
+
+    def mean_loss(self, net: Net, weights: Parameters, run: int, rows: slice = slice(None)) -> Tensor:
+        """One run's mean loss over some rows of the batch, without the penalty, with the step's dropout.
+
+        Args:
+            net: this one `for_autograd`.
+            weights: as `weights` gives them.
+            run: which.
+            rows: of the batch.
+        """
+        one = slice(run, run + 1)
+        factors = {layer.index: done.factor[one, rows].double() for layer, done in zip(net.layers, self.passes, strict=True) if done.factor is not None}
+        output = net.forward(weights, self.net.format.rounded(self.x_RBM[one, rows]).double(), factors)[-1].x
+        assert output is not None
+        y = self.y[one, rows]
+        return self.loss.mean(output, y.double() if y.is_floating_point() else y).sum()
+
 
 @dataclass(frozen=True, slots=True)
 class AbstractProbe(AbstractComponent):

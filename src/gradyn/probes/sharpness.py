@@ -81,15 +81,9 @@ def hessian_product(moment: Moment, run: int) -> tuple[Product, int]:
     """
     net = moment.net.for_autograd()
     with torch.enable_grad():
-        weights = {slot.name: moment.net.format.rounded(moment.parameters[slot.name][run : run + 1]).double().clone().requires_grad_() for slot in net.slots}
-        factors = {layer.index: done.factor[run : run + 1].double() for layer, done in zip(net.layers, moment.passes, strict=True) if done.factor is not None}
-        x_1BM = moment.net.format.rounded(moment.x_RBM[run : run + 1]).double()
-        y = moment.y[run : run + 1]
-        output = net.forward(weights, x_1BM, factors)[-1].x
-        assert output is not None
-        loss = moment.loss.mean(output, y.double() if y.is_floating_point() else y).sum()
+        weights = moment.weights(run)
         inputs = list(weights.values())
-        gradient_P = _flat(torch.autograd.grad(loss, inputs, create_graph=True, materialize_grads=True))
+        gradient_P = _flat(torch.autograd.grad(moment.mean_loss(net, weights, run), inputs, create_graph=True, materialize_grads=True))
 
     def product(v_P: Tensor) -> Tensor:
         if not gradient_P.requires_grad:
