@@ -16,6 +16,7 @@ from gradyn.report.autodiff_jacobians import crossover, draw_jacobians
 from gradyn.report.autodiff_numeric import draw_numeric
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
+from gradyn.report.clipped_descent import descents, largest_curvature
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.decays import decay_claim, decay_curve, differences, logarithms
 from gradyn.report.defaults_figure import draw_defaults
@@ -93,6 +94,7 @@ __all__ = [
     "decay_curve",
     "delta_panel",
     "density_curve",
+    "descents",
     "described",
     "differences",
     "draw",
@@ -124,6 +126,7 @@ __all__ = [
     "interval",
     "jacobian_products",
     "kept",
+    "largest_curvature",
     "last_power",
     "layer_curve",
     "layer_values",
