@@ -57,6 +57,7 @@ from gradyn.report.sentences import sentences
 from gradyn.report.stability import stability_curves, stability_runs
 from gradyn.report.style import Page
 from gradyn.report.trainable import TRAINED, best_rates
+from gradyn.report.weight_decay import decay_lines, decayed
 from gradyn.report.wide import by_layer_and_run, by_width, rate_claim, wide_claim, wide_curve, wide_limit
 from gradyn.report.write import FIGURES, STANDARD, draw, drawn, figures
 
@@ -92,6 +93,8 @@ __all__ = [
     "cure_table",
     "decay_claim",
     "decay_curve",
+    "decay_lines",
+    "decayed",
     "delta_panel",
     "density_curve",
     "descents",
