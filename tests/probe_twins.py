@@ -78,7 +78,8 @@ def moment_of(specs: Sequence[RunSpec]) -> Moment:
         )
         for slot in net.slots
     }
-    x_RBM = torch.stack([next(batches)[0] for _, batches, _ in made])
+    firsts = [next(batches) for _, batches, _ in made]
+    x_RBM, y = (torch.stack([first[part] for first in firsts]) for part in (0, 1))
     rows_RB = np.stack([batch_order(first.data.train_samples, first.batch_size, 1, spec.seed)[0] for spec in specs])
     factors = {
         layer.index: torch.from_numpy(np.stack([spec.dropout.factor(spec.seed, 0, layer.index, (x_RBM.shape[1], first.width)) for spec in specs]))
@@ -86,7 +87,7 @@ def moment_of(specs: Sequence[RunSpec]) -> Moment:
         if layer.has_dropout
     }
     passes = net.forward(parameters, x_RBM, factors)
-    return Moment(net, parameters, x_RBM, passes, [], 1.0, {}, first.data, tuple(spec.seed for spec in specs), 0, rows_RB)
+    return Moment(net, parameters, x_RBM, passes, [], 1.0, {}, first.data, tuple(spec.seed for spec in specs), 0, rows_RB, first.loss, y)
 
 
 @dataclass

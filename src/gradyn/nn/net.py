@@ -97,6 +97,7 @@ class Net:
         self.format = FORMATS[spec.dtype]
         self._is_long_or_narrow = spec.depth > _LONGEST or spec.width < _NARROWEST
         self._is_saturated = False
+        self._is_for_autograd = False
         self.layers: tuple[Layer, ...] = layers(spec, features, classes)
         self.slots: tuple[Slot, ...] = slots(self.layers, spec.residual, spec.norm.has_affine)
         count = len(blocks(spec.depth, spec.residual))
@@ -141,7 +142,7 @@ class Net:
         if layer.norm == "branch":
             u, normalized, saved = self._norm_forward(index, parameters, x)
         if layer.norm == "weight":
-            normalized, saved = self.norm.forward(weight)
+            normalized, saved = self._normalized(weight)
             weight = rounded(normalized)
         if layer.has_vector_bias:
             # In place after the product: torch.baddbmm first copies the bias over all rows, which costs more.
@@ -266,6 +267,12 @@ class Net:
             cotangent = cotangent.near_one()
         return cotangent.with_mantissa(self.format.rounded(cotangent.mantissa))
 
+    def for_autograd(self) -> Net:
+        """The same net in float64, whose forward pass torch's autograd differentiates as often as one likes: norms write nothing in place."""
+        other = self.in_format("float64")
+        other._is_for_autograd = True
+        return other
+
     def in_format(self, name: str) -> Net:
         """The same net computed in another format."""
         other = copy.copy(self)
@@ -276,11 +283,14 @@ class Net:
         return parameters[f"branches.{index}.scale"] if self.residual.learns_scale else self.branch_scale
 
     def _norm_forward(self, index: int, parameters: Parameters, t: Tensor) -> tuple[Tensor, Tensor, Any]:
-        normalized, saved = self.norm.forward(t)
+        normalized, saved = self._normalized(t)
         if not self.norm.has_affine:
             return self.format.rounded(normalized), normalized, saved
         gain, shift = parameters[f"norms.{index}.weight"].unsqueeze(1), parameters[f"norms.{index}.bias"].unsqueeze(1)
         return self.format.rounded(torch.addcmul(shift, normalized, gain)), normalized, saved
+
+    def _normalized(self, t: Tensor) -> tuple[Tensor, Any]:
+        return (self.norm.normalize(t), None) if self._is_for_autograd else self.norm.forward(t)
 
     def _norm_backward(self, index: int, parameters: Parameters, done: LayerPass, upstream: Scaled, gradients: dict[str, Scaled], tracked: bool) -> Scaled:
         assert done.normalized is not None

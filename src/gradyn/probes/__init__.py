@@ -5,6 +5,7 @@ from gradyn.probes.curve_length import CurveLength
 from gradyn.probes.delta_moments import DeltaMoments
 from gradyn.probes.float_counts import FloatCounts
 from gradyn.probes.gradient_autocorrelation import GradientAutocorrelation
+from gradyn.probes.gradient_noise import GradientNoise
 from gradyn.probes.gradient_scale import GradientScale
 from gradyn.probes.jacobian import Jacobian
 from gradyn.probes.layers import LOG10_2, SATURATED, log10_update_ratios, measure_layers
@@ -12,6 +13,7 @@ from gradyn.probes.linearized import LinearizedNet
 from gradyn.probes.pair_correlation import PairCorrelation
 from gradyn.probes.path_lengths import PathLengths
 from gradyn.probes.probe import AbstractProbe, AbstractRunProbe, Cells, Moment, Row, probe_columns
+from gradyn.probes.sharpness import Sharpness, hessian_product
 
 __all__ = [
     "LAYER_COLUMNS",
@@ -25,6 +27,7 @@ __all__ = [
     "DeltaMoments",
     "FloatCounts",
     "GradientAutocorrelation",
+    "GradientNoise",
     "GradientScale",
     "Jacobian",
     "LinearizedNet",
@@ -32,6 +35,8 @@ __all__ = [
     "PairCorrelation",
     "PathLengths",
     "Row",
+    "Sharpness",
+    "hessian_product",
     "log10_update_ratios",
     "measure_layers",
     "probe_columns",

@@ -16,6 +16,7 @@ from torch import Tensor
 from gradyn.core import AbstractComponent, Column, Scaled, options, require, stream
 from gradyn.data import AbstractData
 from gradyn.nn import LayerCotangent, LayerPass, Net, Parameters
+from gradyn.optim import AbstractLoss
 
 # One layer column of one run: a number a layer, None where the column does not exist.
 Row = list[float | None]
@@ -50,6 +51,8 @@ class Moment:
         seeds: of the runs.
         step: updates made before.
         rows_RB: which row of the training part each sample of the batch is, on the host.
+        loss: of the runs.
+        y: what it compares the outputs with: labels [R, B], or values or vectors [R, B, C].
     """
 
     net: Net
@@ -63,10 +66,33 @@ class Moment:
     seeds: tuple[int, ...]
     step: int
     rows_RB: NDArray[np.int64]
+    loss: AbstractLoss
+    y: Tensor
 
     def draws(self, run: int, purpose: str) -> np.random.Generator:
         """A generator of this run and step for what a probe draws; the run's own numbers come from other streams."""
         return stream(self.seeds[run], f"probe {purpose}", self.step)
+
+    def weights(self, run: int) -> Parameters:
+        """One run's parameters as multiplied, name -> [1, *shape] float64, in memory of their own and for torch's autograd."""
+        rounded = self.net.format.rounded
+        return {slot.name: rounded(self.parameters[slot.name][run : run + 1]).double().clone().requires_grad_() for slot in self.net.slots}
+
+    def mean_loss(self, net: Net, weights: Parameters, run: int, rows: slice = slice(None)) -> Tensor:
+        """One run's mean loss over some rows of the batch, without the penalty, with the step's dropout.
+
+        Args:
+            net: this one `for_autograd`.
+            weights: as `weights` gives them.
+            run: which.
+            rows: of the batch.
+        """
+        one = slice(run, run + 1)
+        factors = {layer.index: done.factor[one, rows].double() for layer, done in zip(net.layers, self.passes, strict=True) if done.factor is not None}
+        output = net.forward(weights, self.net.format.rounded(self.x_RBM[one, rows]).double(), factors)[-1].x
+        assert output is not None
+        y = self.y[one, rows]
+        return self.loss.mean(output, y.double() if y.is_floating_point() else y).sum()
 
 
 @dataclass(frozen=True, slots=True)

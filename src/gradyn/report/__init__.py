@@ -16,6 +16,7 @@ from gradyn.report.autodiff_jacobians import crossover, draw_jacobians
 from gradyn.report.autodiff_numeric import draw_numeric
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
+from gradyn.report.clipped_descent import descents, largest_curvature
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.decays import decay_claim, decay_curve, differences, logarithms
 from gradyn.report.defaults_figure import draw_defaults
@@ -56,8 +57,10 @@ from gradyn.report.rates import RATE_COLUMNS, interval, rates
 from gradyn.report.recurrences import bound_claim, clip_claims, clipped_cosines, exact_claim, gaussian_claim, noisy_claim, recurrent_panels
 from gradyn.report.scoreboard import board_folder, chosen, reproduce
 from gradyn.report.sentences import sentences
+from gradyn.report.stability import stability_curves, stability_runs
 from gradyn.report.style import Page
 from gradyn.report.trainable import TRAINED, best_rates
+from gradyn.report.weight_decay import decay_lines, decayed
 from gradyn.report.wide import by_layer_and_run, by_width, rate_claim, wide_claim, wide_curve, wide_limit
 from gradyn.report.write import FIGURES, STANDARD, draw, drawn, figures
 
@@ -98,8 +101,11 @@ __all__ = [
     "cure_table",
     "decay_claim",
     "decay_curve",
+    "decay_lines",
+    "decayed",
     "delta_panel",
     "density_curve",
+    "descents",
     "described",
     "differences",
     "draw",
@@ -135,6 +141,7 @@ __all__ = [
     "interval",
     "jacobian_products",
     "kept",
+    "largest_curvature",
     "last_power",
     "layer_curve",
     "layer_values",
@@ -165,6 +172,8 @@ __all__ = [
     "seed_claim",
     "sentences",
     "spread_curve",
+    "stability_curves",
+    "stability_runs",
     "state",
     "stream_growth",
     "summary",

@@ -193,6 +193,7 @@ _LAYERS = (
     "preact_std",
     "log10_gain_weight",
     "log10_gain_derivative",
+    "weight_l2",
     "weight_spectral",
     "log10_update_ratio",
 )

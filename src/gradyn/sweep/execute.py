@@ -164,8 +164,8 @@ def _train(
             values = measure_layers(net, parameters, passes, cotangents, by_name, with_spectrum=len(kept.layer_numbers) == 1)
             seeds = tuple(spec.seed for spec in specs)
             if log.probes and isinstance(net, Net):
-                rows_RB = batches.rows(step)
-                moment = Moment(net, parameters, x_RBM, passes, cotangents, first.loss_scale, gradients, first.data, seeds, step, rows_RB)
+                about = (first.loss_scale, gradients, first.data, seeds, step, batches.rows(step), first.loss, y)
+                moment = Moment(net, parameters, x_RBM, passes, cotangents, *about)
                 for probe in log.probes:
                     values |= probe.measure(moment)
             kept.layer_values.append(values)
