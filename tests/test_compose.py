@@ -263,9 +263,13 @@ def test_the_default_experiment_is_composed_once_an_option_and_not_once_a_run(mo
 
 def test_planning_grows_no_faster_than_the_grid() -> None:
     def seconds(runs: int) -> float:
-        before = time.process_time()
-        assert len(plan([f"seed=range({runs // 10})", "depth=2,4,8,16,32", "learning_rate=0.1,0.2"]).specs) == runs
-        return time.process_time() - before
+        # The least of three: a collection of garbage or a neighbour on the core only adds.
+        found = []
+        for _ in range(3):
+            before = time.process_time()
+            assert len(plan([f"seed=range({runs // 10})", "depth=2,4,8,16,32", "learning_rate=0.1,0.2"]).specs) == runs
+            found.append(time.process_time() - before)
+        return min(found)
 
     seconds(10)
     fixed = seconds(10)
