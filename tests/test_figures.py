@@ -262,3 +262,10 @@ def test_a_formula_is_never_cut_by_the_end_of_a_line() -> None:
         lines = Page(width).wrap(text, 9.0, bold=True)
         assert all(line.count("$") % 2 == 0 for line in lines), lines
         assert " ".join(lines) == text
+
+
+def test_a_sweep_none_of_whose_nets_a_cure_is_for_says_so() -> None:
+    # One sigmoid net: its initialization is a cure, of other nets.
+    frames = make_frames({"depth": [64], "activation": ["sigmoid"], "init": ["he_normal"], "norm": ["none"], "clip": ["none"]})
+    with pytest.raises(MissingError, match="has no net that one of its cures is for"):
+        FIGURES["cures_by_layer"](frames, Page())

@@ -49,6 +49,8 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
         f"zero, inf: delta is exactly zero or beyond the float's range. {frames.progress}"
     )
     options = [cure for cure in options if any(cure.suits(*key) for key, _ in patients)]
+    if not patients or not options:
+        raise MissingError(f"{frames.name} has no net that one of its cures is for; add activation=relu, init=small,he_normal,large or norm=none,batch,layer.")
     with_cures = [numbers(frames, with_cure(frames, nets, cure)) for cure in options]
     claim = _claim(patients, options, plain, with_cures)
     shape = (len(options), len(patients)) if page.is_narrow else (len(patients), len(options))
