@@ -148,7 +148,12 @@ def test_an_interrupt_stops_the_workers_at_once_and_the_same_command_goes_on(tmp
     # Some six seconds of two workers: on a busy machine this process may wake up a second or two after the first shard.
     command = [sys.executable, "-m", "gradyn", "sweep", "name=cut", "depth=16", "width=48", "steps=100", "seed=range(32)", "exec.workers=2", "exec.pack_size=2"]
     command += ["exec.figures=false", f"results={tmp_path}"]
-    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # A suite in the background of a shell ignores Ctrl-C, its children would too, and a sweep keeps to that.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     runs = tmp_path / "cut" / "runs"
     deadline = time.monotonic() + 60
     while not (runs.is_dir() and any(runs.glob("*.parquet"))):
