@@ -47,8 +47,9 @@ trainable: setup ## which depth trains, under which cure, at which learning rate
 	$(PY) -m gradyn sweep experiment=trainable_depth
 	$(PY) -m gradyn figures results/trainable_depth
 
-reproduce: setup ## every experiment and its claims; writes the scoreboard (ID='autodiff_*' some, SCALE=smoke small)
-	$(PY) -m gradyn reproduce --scoreboard results/reference $(if $(ID),--only '$(ID)') $(if $(SCALE),--scale $(SCALE))
+# The committed board is of all experiments; one alone is judged beside its results, and leaves a clone clean.
+reproduce: setup ## every experiment and its claims; writes results/reference (ID='autodiff_*' some, to results; SCALE=smoke small)
+	$(PY) -m gradyn reproduce $(if $(ID),--only '$(ID)',--scoreboard results/reference) $(if $(SCALE),--scale $(SCALE))
 
 status: setup ## how far a sweep is (FOLDER=results/...; WATCH=1 goes on looking)
 	$(PY) -m gradyn status "$(FOLDER)" $(if $(WATCH),--watch)

@@ -52,6 +52,11 @@ def test_every_page_is_there_in_every_language(build: ModuleType) -> None:
             assert pages == set(build.PAGES)
 
 
+def test_a_page_that_is_none_is_refused(build: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build.main(["--program", "9"]) == 2
+    assert capsys.readouterr() == ("", "The page must be one of 1 to 8; got 9.\n")
+
+
 @pytest.mark.parametrize("page", WRITTEN)
 def test_a_page_holds_what_its_code_prints_and_the_numbers_that_the_code_has(build: ModuleType, page: str) -> None:
     written, now = text(page), build.filled(text(page), build.facts())

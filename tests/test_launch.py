@@ -139,6 +139,26 @@ def test_the_watcher_is_told_of_every_shard(tmp_path):
     assert seen[-1] == (3, 3)
 
 
+@pytest.mark.parametrize(("of_runs", "returned"), [(0, 1), (1, 1), (2, 2)])
+def test_figures_that_fail_are_no_success(tmp_path, monkeypatch, capsys, of_runs, returned):
+    import subprocess
+    import sys
+
+    from hydra_plugins.gradyn._redraw import Redraw
+    from hydra_plugins.gradyn.launcher import _with_figures
+
+    made = make_plan(tmp_path / "s", [make_spec()], figures=True)
+
+    def carry_out(watcher):
+        assert launch(made, watcher) == 0
+        return of_runs
+
+    command = [sys.executable, "-c", "import sys; sys.exit('no column')"]
+    monkeypatch.setattr(Redraw, "_start", lambda self, *, priority: subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    assert _with_figures(made, carry_out) == returned
+    assert f"their figures failed as said above. To draw again: gradyn figures {tmp_path / 's'}\n" in capsys.readouterr().err
+
+
 def test_an_interrupt_stops_the_workers_at_once_and_the_same_command_goes_on(tmp_path):
     import signal
     import subprocess

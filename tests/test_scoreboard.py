@@ -9,7 +9,7 @@ import pytest
 
 from gradyn.cli import main
 from gradyn.core import ConfigError
-from gradyn.report import MOST_CLAIMS, Claim, Experiment, Frames, chosen, described, experiments, reproduce
+from gradyn.report import MOST_CLAIMS, Claim, Experiment, Frames, chosen, described, experiments, reproduce, shown
 from gradyn.report import scoreboard as board_of
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -92,6 +92,15 @@ def test_every_row_says_where_and_when_it_was_judged(two, tmp_path):
     lines = [line for line in (tmp_path / "scoreboard.md").read_text().splitlines() if "Commit " in line]
     assert len(lines) == 2
     assert lines[0].endswith("2001-01-01: a_one.")
+
+
+def test_what_is_shown_is_what_was_asked_for(two, tmp_path):
+    reproduce(tmp_path, tmp_path, is_run=False)
+    assert shown(tmp_path) == (tmp_path / "scoreboard.md").read_text()
+    text = shown(tmp_path, only=["b_*"])
+    assert "1 holds." in text
+    assert "of b_two" in text
+    assert "a_one" not in text
 
 
 def test_rows_of_an_experiment_that_is_gone_leave_the_board(two, tmp_path):

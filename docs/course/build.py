@@ -127,6 +127,9 @@ def stale() -> dict[Path, str]:
 def main(arguments: list[str]) -> int:
     """What the module's docstring says; with `--check` returns 1 where a page is not as the code says."""
     option = next(iter(arguments), "")
+    if unknown := sorted(set(arguments[1:]) - {page.split("-")[0] for page in PAGES}):
+        sys.stderr.write(f"The page must be one of 1 to {len(PAGES)}; got {', '.join(unknown)}.\n")
+        return 2
     pages = [page for page in PAGES if not arguments[1:] or page.split("-")[0] in arguments[1:]]
     if option == "--program":
         sys.stdout.write("\n\n".join(map(program, pages)))

@@ -175,7 +175,7 @@ def _reproduce(words: list[str]) -> int:
     parser.add_argument("--results", metavar="FOLDER", default="results", help="folder of the experiments' folders (results)")
     parser.add_argument("--scoreboard", metavar="FOLDER", default="results", help="where scoreboard.md and .csv go at full scale (results)")
     given = parser.parse_args(words)
-    from gradyn.report import at_scale, board_folder, chosen, described, fresh_sets, p_values, recorded, reproduce, summary
+    from gradyn.report import at_scale, board_folder, chosen, described, fresh_sets, p_values, recorded, reproduce, shown, summary
 
     if given.list:
         for name in chosen(given.only):
@@ -198,7 +198,7 @@ def _reproduce(words: list[str]) -> int:
         code = max(code, status)
         boards.append(board_folder(at_scale(results, given.scale, fresh), scoreboard, given.scale, fresh))
     if len(sets) == 1:
-        print((boards[0] / "scoreboard.md").read_text(encoding="utf-8"))
+        print(shown(boards[0], given.scale, given.only))
     if sets == [0]:
         return code
     folder = board_folder(at_scale(results, given.scale), scoreboard, given.scale)

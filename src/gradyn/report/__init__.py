@@ -55,7 +55,7 @@ from gradyn.report.path_shares import path_shares
 from gradyn.report.phase_map import boundary_crossings, draw_phases, phase_points
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
 from gradyn.report.recurrences import bound_claim, clip_claims, clipped_cosines, exact_claim, gaussian_claim, noisy_claim, recurrent_panels
-from gradyn.report.scoreboard import board_folder, chosen, reproduce
+from gradyn.report.scoreboard import board_folder, chosen, reproduce, shown
 from gradyn.report.sentences import sentences
 from gradyn.report.stability import stability_curves, stability_runs
 from gradyn.report.style import Page
@@ -171,6 +171,7 @@ __all__ = [
     "sample_gates",
     "seed_claim",
     "sentences",
+    "shown",
     "spread_curve",
     "stability_curves",
     "stability_runs",

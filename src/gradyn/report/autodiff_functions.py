@@ -32,9 +32,10 @@ def draw_functions(frames: Frames, page: Page) -> list[Drawn]:
     steps, table, named, settings = frames.tables["steps"], frames.tables["subgradients"], frames.tables["named"], frames.settings
     hits = int((named["cause"] == named["named"]).sum())
     claim = "Each fault has its own shape over the step; at its kink each ReLU has its own answer."
+    wrongs = named["cause"].nunique() - 1
     setting = (
         f"First: tanh at {settings['place']:g}, and a ReLU at {settings['distance']:g} from its kink. "
-        f"Second: gradient for a cotangent of 1. {hits} of {len(named)} drawn backwards of {named['cause'].nunique()} kinds are named rightly."
+        f"Second: gradient for a cotangent of 1. {hits} of {len(named)} drawn backwards, wrong in {wrongs} ways or right, are named rightly."
     )
     foot = (
         "First: |analytic − numeric| over the larger of the two, by central differences. Dashed: theory, h² |f‴| / 6|f′| plus the largest "

@@ -37,7 +37,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     claim = _claim(span, depth)
     foot = (
         "Each line is a net without norm and skip, median over seeds: blue vanishes, green stays within two decades, orange explodes; numbers: decades from "
-        f"end to end. Grey zone: below 10⁻³⁸, which float32 can't hold; computed here with an exponent of its own. {frames.progress}"
+        f"end to end. Grey zone: below 10⁻³⁸ float32 loses digits, and everything at 10⁻⁴⁵; computed here with an exponent of its own. {frames.progress}"
     )
     figure, axes = page.sheet(
         1, 1, height=2.7 if not page.is_narrow else 2.4, title=claim, setting=held, foot=foot, left=0.55, right=1.15 if page.is_narrow else 1.6

@@ -98,7 +98,7 @@ def reproduce(
         code = max(code, int((table["verdict"] == "fails").any()))
         write_board(scoreboard, table, list(known), scale)
         if is_run:
-            sys.stdout.write(f"{name}: {time.perf_counter() - began:.1f} s{'' if is_new else ', measured before'}\n")
+            sys.stdout.write(f"{name}: {time.perf_counter() - began:.1f} s{'' if is_new else ', measured before'}; figures in {results / name / 'figures'}\n")
             sys.stdout.flush()
     return code
 
@@ -134,6 +134,18 @@ def write_board(folder: Path, judged: pd.DataFrame, known: Sequence[str], scale:
     cells = frame_table("scoreboard", "Scoreboard", table[[name for name in _PRINTED if name in table]])
     (folder / "scoreboard.tex").write_text(cells.latex(), encoding="utf-8")
     (folder / "scoreboard.md").write_text(_markdown(table, scale), encoding="utf-8")
+
+
+def shown(folder: Path, scale: str = "full", only: Sequence[str] | None = None) -> str:
+    """The board in `folder` as Markdown, with the rows of these experiments alone.
+
+    Args:
+        folder: what `reproduce` has written to.
+        scale: full or smoke.
+        only: names of experiments, or shell patterns; None for all.
+    """
+    table = pd.read_csv(folder / "scoreboard.csv")
+    return _markdown(table[table["experiment"].isin(chosen(only))] if only else table, scale)
 
 
 def _judged(experiment: Experiment, folder: Path) -> pd.DataFrame:
@@ -190,9 +202,13 @@ def _row(cells: Sequence[object]) -> str:
 
 def _figures(table: pd.DataFrame) -> list[str]:
     """Links to the figures that lie beside the board."""
-    if "figures" not in table or not table["figures"].fillna("").str.strip().any():
+    if "figures" not in table:
         return []
-    rows = table[table["figures"].fillna("").str.strip() != ""].drop_duplicates("experiment").to_dict("records")
+    # A column that is empty throughout comes back from a CSV as floats.
+    names = table["figures"].astype(object).fillna("").str.strip()
+    rows = table[names != ""].drop_duplicates("experiment").to_dict("records")
+    if not rows:
+        return []
     return ["", "## Figures", "", *(f"- {row['experiment']}: " + ", ".join(f"[{name}]({name})" for name in row["figures"].split()) for row in rows)]
 
 

@@ -35,8 +35,8 @@ class Redraw:
             self._began = time.monotonic()
             self._process = self._start(priority=10)
 
-    def end(self, *, is_complete: bool) -> None:
-        """Draw what there is once more, or, after Ctrl-C, leave the figures that are there."""
+    def end(self, *, is_complete: bool) -> bool:
+        """Draw what there is once more, or, after Ctrl-C, leave the figures that are there; False where the drawing failed, which has said why."""
         if self._process is not None:
             if is_complete:
                 self._process.terminate()
@@ -45,10 +45,13 @@ class Redraw:
         if is_complete and any((self._folder / "runs").glob("*.parquet")):
             process = self._start(priority=0)
             out, _ = process.communicate()
-            if process.returncode == 0:
-                pictures = [line for line in out.splitlines() if line.endswith(".png")]
-                sys.stdout.write(f"{len(pictures)} figures in {self._folder / 'figures'}, each with its points as CSV.\n")
-                sys.stdout.write(f"As PDF and SVG too: gradyn figures {self._folder}\n")
+            if process.returncode != 0:
+                sys.stderr.write(f"The runs are stored, their figures failed as said above. To draw again: gradyn figures {self._folder}\n")
+                return False
+            pictures = [line for line in out.splitlines() if line.endswith(".png")]
+            sys.stdout.write(f"{len(pictures)} figures in {self._folder / 'figures'}, each with its points as CSV.\n")
+            sys.stdout.write(f"As PDF and SVG too: gradyn figures {self._folder}\n")
+        return True
 
     def _start(self, *, priority: int) -> subprocess.Popen[str]:
         words = ["nice", "-n", str(priority)] if priority else []

@@ -11,8 +11,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-# Exit codes from here on are signals, as shells have it.
-SIGNALLED = 128
+# Exit codes: something failed; from SIGNALLED on they are signals, as shells have it.
+FAILED, SIGNALLED = 1, 128
 
 if TYPE_CHECKING:
     from gradyn.sweep import Plan
@@ -84,5 +84,6 @@ def _with_figures(plan: Plan, carry_out: Callable[[Any], int]) -> int:
         return carry_out(None)
     redraw = Redraw(plan)
     code = carry_out(redraw)
-    redraw.end(is_complete=code < SIGNALLED and bool(plan.specs))
-    return code
+    is_drawn = redraw.end(is_complete=code < SIGNALLED and bool(plan.specs))
+    # Runs that failed say so with a code of their own; figures that failed must not pass for success either.
+    return code if is_drawn else max(code, FAILED)
