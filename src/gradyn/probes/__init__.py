@@ -12,14 +12,16 @@ from gradyn.probes.layers import LOG10_2, SATURATED, log10_update_ratios, measur
 from gradyn.probes.linearized import LinearizedNet
 from gradyn.probes.pair_correlation import PairCorrelation
 from gradyn.probes.path_lengths import PathLengths
-from gradyn.probes.probe import AbstractProbe, AbstractRunProbe, Cells, Moment, Row, probe_columns
+from gradyn.probes.probe import AbstractPathProbe, AbstractProbe, AbstractRunProbe, Cells, Moment, Row, WeightPath, probe_columns
 from gradyn.probes.sharpness import Sharpness, hessian_product
+from gradyn.probes.updates import Updates
 
 __all__ = [
     "LAYER_COLUMNS",
     "LOG10_2",
     "SATURATED",
     "STEP_COLUMNS",
+    "AbstractPathProbe",
     "AbstractProbe",
     "AbstractRunProbe",
     "Cells",
@@ -36,6 +38,8 @@ __all__ = [
     "PathLengths",
     "Row",
     "Sharpness",
+    "Updates",
+    "WeightPath",
     "hessian_product",
     "log10_update_ratios",
     "measure_layers",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gradyn.core import AbstractComponent, Column, Scaled, options, require, stream
 from gradyn.data import AbstractData
-from gradyn.nn import LayerCotangent, LayerPass, Net, Parameters
+from gradyn.nn import AnyNet, LayerCotangent, LayerPass, Net, Parameters
 from gradyn.optim import AbstractLoss
 
 # One layer column of one run: a number a layer, None where the column does not exist.
@@ -133,6 +133,42 @@ class AbstractRunProbe(AbstractProbe):
     def measure_run(self, moment: Moment, run: int) -> dict[str, Row]:
         """Column name -> its number in every layer, None where it does not exist by the net's structure."""
         raise TypeError(f"{type(self).__name__} must define measure_run")
+
+
+@dataclass(frozen=True, slots=True)
+class WeightPath:
+    """Where the weights of a stack were and are, around the update of a measured step t: name -> [R, *shape].
+
+    Args:
+        net: the net.
+        gradients: of loss plus penalty at theta_t, before clipping, by name of the parameter.
+        start: theta_0.
+        before: theta_{t-1}, None at the first step.
+        here: theta_t, at which everything else of the step is measured.
+        after: theta_{t+1}.
+    """
+
+    net: AnyNet
+    gradients: dict[str, Scaled]
+    start: Parameters
+    before: Parameters | None
+    here: Parameters
+    after: Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class AbstractPathProbe(AbstractProbe):
+    """A probe of how the weights move, called after the update; a run without steps has no such thing and is refused."""
+
+    def measure(self, moment: Moment) -> dict[str, Cells]:
+        return {}
+
+    def measure_path(self, path: WeightPath) -> dict[str, Cells]:
+        """Column name -> its cells; called at every measured step, after the update."""
+        raise TypeError(f"{type(self).__name__} must define measure_path")
+
+    def check(self, spec: Any) -> None:
+        require(spec.steps >= 1, "steps", f"be >= 1 with probe={self.name}, which looks at updates", spec.steps, f"Leave probe={self.name} out.")
 
 
 def _cells(rows: list[Row]) -> Cells:

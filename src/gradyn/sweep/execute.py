@@ -20,7 +20,7 @@ from torch import Tensor
 
 from gradyn.core import FORMATS, LANE, Format, Scaled, flushing, l2, log2, log2_l2, log2_total
 from gradyn.nn import AnyNet, LayerPass, Net, Parameters, initial_parameters, net_of
-from gradyn.probes import LOG10_2, Cells, Moment, log10_update_ratios, measure_layers
+from gradyn.probes import LOG10_2, AbstractPathProbe, Cells, Moment, WeightPath, log10_update_ratios, measure_layers
 from gradyn.sweep.batches import Batches
 from gradyn.sweep.health import Health
 from gradyn.sweep.plan import Log
@@ -138,6 +138,8 @@ def _train(
     gradients_RP = torch.zeros_like(flat_RP)
     gradient_views = views(net, gradients_RP)
     state = first.optimizer.state(flat_RP)
+    followers = [probe for probe in log.probes if isinstance(probe, AbstractPathProbe)]
+    start_RP, before_RP, here_RP = (flat_RP.clone() if followers else None), None, None
     for step in range(max(first.steps, 1)):
         is_measured = log.layers.includes(step)
         x_RBM, y = batches.batch(step)
@@ -180,10 +182,17 @@ def _train(
             elif log2_factors_RP is not None:
                 after_R = log2_total(log2_l2_RP + log2_factors_RP)
             previous = {name: parameters[name].clone() for name in matrices} if is_measured else None
+            if followers:
+                before_RP, here_RP = here_RP, flat_RP.clone()
             first.optimizer.step(flat_RP, gradients_RP, state, rate_R1, step + 1)
             if previous is not None:
                 measured = kept.layer_values[-1]
                 measured["log10_update_ratio"] = log10_update_ratios(net, previous, parameters, measured["weight_l2"])
+                if start_RP is not None and here_RP is not None:
+                    before = None if before_RP is None else views(net, before_RP)
+                    path = WeightPath(net, gradients, views(net, start_RP), before, views(net, here_RP), parameters)
+                    for probe in followers:
+                        measured |= probe.measure_path(path)
         if log.steps.includes(step):
             kept.step_numbers.append(step)
             # A gradient of exact zeros is not clipped: -inf minus -inf would be nan.

@@ -23,13 +23,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gradyn.nn import Layer, Linear, NetSpec, blocks, layers
+from gradyn.nn import BatchNorm, Inverted, Layer, LayerNorm, Linear, NetSpec, NoDropout, NoNorm, RmsNorm, WeightStandardized, blocks, layers
 from gradyn.theory.batch_norm import BatchNormMoments, batch_norm_moments
 from gradyn.theory.moments import moment
 
 Array: TypeAlias = NDArray[np.float64]
 
 
+# Of which there is a formula; what a user adds to the catalogue may do anything.
+_NORMS, _DROPOUTS = (NoNorm, WeightStandardized, BatchNorm, LayerNorm, RmsNorm), (NoDropout, Inverted)
 # From this many times eps on, batch norm's eps changes a prediction by less than 1e-4.
 _EPS_COUNTS = 1e4
 
@@ -128,7 +130,10 @@ def net_moments(spec: NetSpec, squares: ArrayLike, features: int, classes: int, 
 
 def _require_theory(spec: NetSpec, batch: int | None) -> None:
     norm = spec.norm
+    dropout = spec.dropout
     reasons = {
+        f"norm={norm.name}: no formula is known for it": not isinstance(norm, _NORMS),
+        f"dropout={dropout.name}: no formula is known for it": not isinstance(dropout, _DROPOUTS),
         f"cell={spec.cell.name}: its matrices are shared by all steps": spec.cell.is_recurrent,
         f"init={spec.init.name}: its weights are neither independent nor uniformly rotated": spec.init.name in ("looks_linear", "identity"),
         f"init={spec.init.name}: its weights depend on the data": spec.init.calibration is not None,
