@@ -15,6 +15,8 @@ STAMP := .venv/.installed
 JOBS ?= 2
 # The textbook's penalties on the default sweep's deepest nets, in its folder: a column of their own in cures.csv.
 PENALTIES := depth=64 norm=none residual=plain clip=none init=small,he_normal,large penalty=l2,l1,orthogonal
+# Gates, beside recurrent nets without: a symbol is asked for after 62 steps.
+GATES := depth=64 norm=none residual=plain clip=none activation=tanh init=small,xavier_normal,large data=recall data.length=63
 # What `make submit` submits; SITE=... names a launcher of one's own in configs/local/hydra/launcher/.
 EXPERIMENT ?= vanishing_exploding
 SITE ?= slurm
@@ -41,6 +43,8 @@ quick: setup ## the first look: vanishing and exploding gradients in seconds
 sweep: setup ## the default sweep, 4,320 runs, and its figures
 	$(PY) -m gradyn sweep experiment=vanishing_exploding
 	$(PY) -m gradyn sweep experiment=vanishing_exploding exec.figures=false $(PENALTIES)
+	$(PY) -m gradyn sweep experiment=vanishing_exploding exec.figures=false $(GATES) cell=rnn
+	$(PY) -m gradyn sweep experiment=vanishing_exploding exec.figures=false $(GATES) cell=lstm,gru cell.chrono=null,62
 	$(PY) -m gradyn figures results/vanishing_exploding
 
 trainable: setup ## which depth trains, under which cure, at which learning rate

@@ -28,6 +28,8 @@ SPECTRAL = {"small": 0.16, "xavier_normal": 2.0, "he_normal": 2.8, "orthogonal":
 # With batch norm delta grows at this rate, whatever the weights.
 BATCH = 0.08
 STEPS = [0, 5]
+# A gated cell's rate, whatever the weights.
+GATED = {"lstm": -0.13, "gru": 0.0}
 
 
 def rate(run: dict[str, Any]) -> tuple[float, float, float]:
@@ -36,6 +38,8 @@ def rate(run: dict[str, Any]) -> tuple[float, float, float]:
     weight = BATCH - derivative if run["norm"] == "batch" else 0.0 if run["residual"] == "identity" else WEIGHT[run["init"]]
     if run["residual"] == "identity" and run["norm"] != "batch":
         derivative = 0.0
+    if run.get("cell") in GATED:
+        weight, derivative = GATED[run["cell"]], 0.0
     weight += 0.001 * (run["seed"] - 1)
     return weight + derivative, weight, derivative
 

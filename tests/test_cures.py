@@ -192,3 +192,24 @@ def test_a_row_has_the_median_verdict_of_its_nets(nets: pd.DataFrame) -> None:
     ):
         row = cure_table(some.assign(verdict=verdicts)).iloc[0]
         assert (row["verdict"], row["nets"]) == (expected, f"{verdicts.count(expected)} of 4")
+
+
+def test_gates_are_a_cure_of_recurrent_nets_beside_the_feedforward_ones(frames: Frames) -> None:
+    grid = {"cell": ["rnn", "lstm", "gru"], "depth": [64], "activation": ["tanh"], "init": ["small"], "norm": ["none"], "clip": ["none"]}
+    gated = make_frames(grid)
+    # A recurrent net's gains are null, and its run ids are its own.
+    layers = gated.layers.assign(run_id=gated.layers["run_id"] + "r", log10_gain_weight=np.nan, log10_gain_derivative=np.nan)
+    runs = gated.runs.assign(run_id=gated.runs["run_id"] + "r").assign(**{"cell.chrono": np.where(gated.runs["cell"] == "gru", 62.0, np.nan)})
+    plain = frames.runs.assign(cell="feedforward")
+    both = Frames("x", pd.concat([plain, runs]), frames.steps, pd.concat([frames.layers, layers]))
+    table = cure_table(cure_nets(both)).set_index(["cure", "illness"])
+    alone = cure_table(cure_nets(frames)).set_index(["cure", "illness"])
+    pd.testing.assert_frame_equal(table.loc[alone.index], alone)
+    assert table.drop(alone.index)["verdict"].to_dict() == {("gates: gru", "vanishes"): "cures", ("gates: lstm", "vanishes"): "helps"}
+    row = table.loc[("gates: lstm", "vanishes")]
+    assert (row["textbook"], row["agrees"]) == ("cures", "no")
+    assert row["explanation"] == "1 of 1 nets stay ill: there delta changes by -0.13 decades a step, and the first step's weight gradient is 10^-8.2"
+    # Two settings of one cell are two cures.
+    two = runs.assign(**{"cell.chrono": np.where((runs["cell"] == "lstm") & (runs["seed"] > 0), 62.0, np.nan)})
+    names = set(cure_nets(Frames("x", two, frames.steps, layers))["cure"])
+    assert {"gates: lstm", "gates: lstm chrono=62", "gates: gru"} <= names

@@ -20,6 +20,9 @@ The verdict on a cure of a sick net, D = |B cured| - |B sick| paired by seed:
     helps                    D wholly below -|B sick| / 10: at least a tenth of the decades is gone
     worse                    D wholly above +|B sick| / 10
     no effect                neither
+Gates are a cure of recurrent nets: beside cell=rnn stand those of the other cells, whose layers are steps in time. A folder of both kinds is judged
+kind by kind, with the gates alone for the recurrent ones.
+
 A row of `cures.csv` is a cure and an illness; its verdict is the median over the nets that have the illness, in the order of VERDICTS,
 the less favourable of two in the middle. It agrees with the textbook, or not, or the question stays open: no cure shown, but fewer than half of the
 nets shown to be ill. What clipping and penalties do, they do to the steps of training: no rate at initialization knows of
@@ -28,8 +31,9 @@ them, so that the rate after the last step stands beside it.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -86,6 +90,7 @@ _KINDS = {
     "clip": "clipping",
     "penalty": "weight penalty",
     "norm": "norm",
+    "cell": "gates",
 }
 _NORMS = {"batch": "batch norm", "layer": "layer norm"}
 # What the usual textbook list answers, illness by illness; what it doesn't claim is not held against it.
@@ -97,8 +102,32 @@ _TEXTBOOK = {
     "weight penalty": {"explodes": "cures"},
     "batch norm": {"vanishes": "cures", "explodes": "cures"},
     "layer norm": {"vanishes": "cures", "explodes": "cures"},
+    "gates": {"vanishes": "cures"},
 }
-_PLAIN = {"norm": "none", "residual": "plain", "clip": "none", "penalty": "none", "dropout": "none"}
+_FEEDFORWARD = "feedforward"
+_PLAIN = {"norm": "none", "residual": "plain", "clip": "none", "penalty": "none", "dropout": "none", "cell": "rnn"}
+
+
+def families(frames: Frames) -> list[Frames]:
+    """The folder's feedforward nets, and its recurrent ones with the cell's settings in its name (`lstm chrono=62`); those that it has."""
+    if "cell" not in frames.runs or (frames.runs["cell"] == _FEEDFORWARD).all():
+        return [frames]
+    is_plain = frames.runs["cell"] == _FEEDFORWARD
+    recurrent = frames.runs[~is_plain]
+    named = replace(frames, runs=recurrent.assign(cell=_cell_names(recurrent)))
+    return [replace(frames, runs=frames.runs[is_plain]), named] if is_plain.any() else [named]
+
+
+def _cell_names(runs: pd.DataFrame) -> pd.Series:
+    """The cell, with those of its settings that vary among the runs of that cell."""
+    names = runs["cell"].astype(str).copy()
+    settings = [column for column in runs.columns if column.startswith("cell.")]
+    for _, part in runs.groupby("cell", observed=True):
+        for column in settings:
+            if part[column].nunique(dropna=False) > 1:
+                given = part[column].dropna()
+                names.loc[given.index] += " " + column.removeprefix("cell.") + "=" + given.map("{:g}".format)
+    return names
 
 
 def cures_of(frames: Frames) -> list[Cure]:
@@ -106,7 +135,7 @@ def cures_of(frames: Frames) -> list[Cure]:
     found = [Cure("ReLU", "activation", "relu")] if "relu" in frames.values("activation") else []
     for axis, kind in _KINDS.items():
         # Initializers without patients are the illness: small, large.
-        values = [value for value in frames.values(axis) if value != _PLAIN.get(axis) and (axis != "init" or value in _PATIENTS)]
+        values = [value for value in frames.values(axis) if value not in (_PLAIN.get(axis), _FEEDFORWARD) and (axis != "init" or value in _PATIENTS)]
         found += [Cure(_NORMS.get(value, kind) if axis == "norm" else kind, axis, value) for value in values]
     return found
 
@@ -176,7 +205,18 @@ def cure_nets(frames: Frames) -> pd.DataFrame:
     Raises:
         MissingError: no cure or no sick net in the grid.
     """
-    nets, options = plain_nets(frames), cures_of(frames)
+    first, *further = families(frames)
+    tables = [_cure_nets(first, cures_of(first))]
+    for family in further:
+        gates = [cure for cure in cures_of(family) if cure.kind == "gates"]
+        # Recurrent nets that show nothing (one seed, none ill) take nothing from what the others show.
+        with contextlib.suppress(MissingError):
+            tables.append(_cure_nets(family, gates))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _cure_nets(frames: Frames, options: list[Cure]) -> pd.DataFrame:
+    nets = plain_nets(frames)
     if not options:
         raise MissingError(f"{frames.name} sweeps no cure; add norm=none,batch,layer, residual=plain,identity or clip=none,global_l2.")
     sick = numbers(frames, nets)
@@ -296,6 +336,11 @@ def _seeds(nets: pd.DataFrame) -> str:
 
 def _culprit(still: pd.DataFrame, illness: str) -> str:
     weight, derivative = _middle(still["gain_weight_cured"]), _middle(still["gain_derivative_cured"])
+    rate = _middle(still["backward_rate_cured"])
+    if math.isfinite(rate) and not math.isfinite(weight):
+        # A recurrent net's weights are in its gates, too: no factor is told apart.
+        level = _middle(still["level_cured"])
+        return f"there delta changes by {rate:+.2f} decades a step, and the first step's weight gradient is 10^{level:.1f}"
     if not (math.isfinite(weight) and math.isfinite(derivative)):
         return "delta is exactly zero" if illness == "vanishes" else "numbers leave the float's range"
     sign, verb = (-1, "shrink") if illness == "vanishes" else (1, "stretch")

@@ -10,7 +10,22 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from gradyn.report.cures import NUMBERS, VERDICTS, Cure, cure_nets, cure_table, cures_of, none_ill, numbers, plain_nets, state, treated, verdict, with_cure
+from gradyn.report.cures import (
+    NUMBERS,
+    VERDICTS,
+    Cure,
+    cure_nets,
+    cure_table,
+    cures_of,
+    families,
+    none_ill,
+    numbers,
+    plain_nets,
+    state,
+    treated,
+    verdict,
+    with_cure,
+)
 from gradyn.report.figure import Drawn, label
 from gradyn.report.frames import Frames, MissingError, seed_words
 from gradyn.report.sentences import sentences
@@ -36,6 +51,7 @@ _HEADS = {
 
 def draw(frames: Frames, page: Page) -> list[Drawn]:
     """`cures_by_layer`: three sick nets, each beside every cure."""
+    frames = families(frames)[0]
     nets, options = plain_nets(frames), cures_of(frames)
     if not options:
         raise MissingError(f"{frames.name} sweeps no cure; add norm=none,batch,layer, residual=plain,identity or clip=none,global_l2.")
@@ -182,7 +198,8 @@ def draw_table(frames: Frames, page: Page) -> list[Drawn]:
     shown = NUMBERS[:3] if page.is_narrow else NUMBERS
     lines = ["vanishing nets", *table.index[table["illness"] == "vanishes"], "exploding nets", *table.index[table["illness"] == "explodes"]]
     lines = [line for line in lines if not isinstance(line, str) or (table["illness"] == {"v": "vanishes", "e": "explodes"}[line[0]]).any()]
-    held = frames.setting(plain_nets(frames), ("activation", "init", "norm", "residual", "clip"), "rates and level at initialization")
+    first, *further = families(frames)
+    held = first.setting(plain_nets(first), ("activation", "init", "norm", "residual", "clip"), "rates and level at initialization")
     answered = table[table["agrees"] != ""]
     yes, left = (int((answered["agrees"] == word).sum()) for word in ("yes", "open"))
     claim = f"Of {len(answered)} answers of the textbook {yes} hold in most nets, {left} stay{'s' if left == 1 else ''} open; batch norm {_norm_words(table)}"
@@ -191,7 +208,7 @@ def draw_table(frames: Frames, page: Page) -> list[Drawn]:
         "Ring: sick nets; mark: with the cure; medians over the nets that have the illness (those beyond the float's range at the panel's edge, as a bar). "
         "Verdict: the median over those nets, each judged by 95 % intervals over seeds; in brackets how many have it. "
         "Rule, explanations and every net: cures.csv, cure_nets.csv. "
-        f"With a penalty, its own gradient is part of the level. Gates (LSTM, GRU) need recurrent nets and are left out. {_absent(frames)}{frames.progress}"
+        f"With a penalty, its own gradient is part of the level. {_gates(further, table)}{_absent(first)}{frames.progress}"
     )
     words = 0.98 if page.is_narrow else 1.62
     figure, axes = page.sheet(
@@ -284,6 +301,15 @@ def _norm_words(table: pd.DataFrame) -> str:
     return {"makes the opposite ill": "turns vanishing into exploding", "cures": "cures vanishing"}.get(
         rows["verdict"].iloc[0], f"against vanishing: {rows['verdict'].iloc[0]}"
     ) + "."
+
+
+def _gates(recurrent: list[Frames], table: pd.DataFrame) -> str:
+    if not table["cure"].str.startswith("gates").any():
+        return "Gates (LSTM, GRU) need recurrent nets and are left out. "
+    if not recurrent:
+        return ""
+    depth, data = (recurrent[0].runs[axis].iloc[0] for axis in ("depth", "data"))
+    return f"Gates: recurrent tanh nets, whose layers are the {depth - 1} steps of data={data}, against cell=rnn. "
 
 
 def _absent(frames: Frames) -> str:
