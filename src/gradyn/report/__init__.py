@@ -19,6 +19,7 @@ from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
 from gradyn.report.clipped_descent import descents, largest_curvature
 from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
 from gradyn.report.decays import decay_claim, decay_curve, differences, logarithms
+from gradyn.report.deep_linear import deep_linear_tables, half_rises, mode_claims, mode_curves, mode_points, step_claims, step_points, steps_to_target
 from gradyn.report.defaults_figure import draw_defaults
 from gradyn.report.edge_rates import edge_gaps, map_lines
 from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments, main
@@ -60,6 +61,8 @@ from gradyn.report.sentences import sentences
 from gradyn.report.stability import stability_curves, stability_runs
 from gradyn.report.style import Page
 from gradyn.report.trainable import TRAINED, best_rates
+from gradyn.report.trainable_map import draw_trainable_map, normalized_scale, trainable_cells
+from gradyn.report.training_speed import speed_curves, training_speed
 from gradyn.report.weight_decay import decay_lines, decayed
 from gradyn.report.wide import by_layer_and_run, by_width, rate_claim, wide_claim, wide_curve, wide_limit
 from gradyn.report.write import FIGURES, STANDARD, draw, drawn, figures
@@ -103,6 +106,7 @@ __all__ = [
     "decay_curve",
     "decay_lines",
     "decayed",
+    "deep_linear_tables",
     "delta_panel",
     "density_curve",
     "descents",
@@ -120,6 +124,7 @@ __all__ = [
     "draw_numeric",
     "draw_one_curve",
     "draw_phases",
+    "draw_trainable_map",
     "drawn",
     "edge_gaps",
     "exact_claim",
@@ -136,6 +141,7 @@ __all__ = [
     "graph_from",
     "graph_tables",
     "growth",
+    "half_rises",
     "hidden_maps",
     "initial_layers",
     "interval",
@@ -153,7 +159,11 @@ __all__ = [
     "map_lines",
     "mean_field",
     "measure_once",
+    "mode_claims",
+    "mode_curves",
+    "mode_points",
     "noisy_claim",
+    "normalized_scale",
     "overlay",
     "p_values",
     "path_shares",
@@ -172,12 +182,18 @@ __all__ = [
     "seed_claim",
     "sentences",
     "shown",
+    "speed_curves",
     "spread_curve",
     "stability_curves",
     "stability_runs",
     "state",
+    "step_claims",
+    "step_points",
+    "steps_to_target",
     "stream_growth",
     "summary",
+    "trainable_cells",
+    "training_speed",
     "twin",
     "verdict",
     "walk_claims",

@@ -6,6 +6,8 @@ tenth of the steps, then the median over seeds; a run that diverged has an infin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap, Normalize
@@ -18,7 +20,7 @@ from gradyn.report.style import Page
 # A cell trains from here on: far above chance on ten classes, below what shallow nets of any kind reach on digits (0.95).
 TRAINED = 0.8
 _AXES = ("activation", "init", "norm", "residual", "clip", "penalty", "dropout", "optimizer")
-_COLOURS = LinearSegmentedColormap.from_list("accuracy", ["#F7F4EF", "#F2D8A7", "#86B8A5", "#2B7C8C", "#123F5C"])
+ACCURACY = LinearSegmentedColormap.from_list("accuracy", ["#F7F4EF", "#F2D8A7", "#86B8A5", "#2B7C8C", "#123F5C"])
 
 
 def draw(frames: Frames, page: Page) -> list[Drawn]:
@@ -53,7 +55,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
         bottom=0.36,
     )
     ax = axes[0, 0]
-    heat_map(ax, grid, Normalize(0, 1), words=words, colours=_COLOURS, size=5.8 if page.is_narrow else 6.5)
+    heat_map(ax, grid, Normalize(0, 1), words=words, colours=ACCURACY, size=5.8 if page.is_narrow else 6.5)
     ax.set_xticks(np.arange(len(depths)) + 0.5, labels=[str(depth) for depth in depths], rotation=0, ha="center")
     ax.set_xlabel("depth of the net")
     points = best.drop(columns=["loss_rank"], errors="ignore")
@@ -62,12 +64,27 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
 
 def best_rates(frames: Frames) -> pd.DataFrame:
     """One row a cure and depth: the chosen rate, its loss and accuracies (means over seeds), and the share of its runs that stayed finite."""
-    runs = frames.baseline(("depth", "learning_rate", *_AXES)).copy()
-    runs["cure"] = _cure_words(runs)
-    runs["loss"] = runs["run_id"].map(_late_loss(frames)).fillna(runs["final_loss"])
+    runs = frames.baseline(("depth", "learning_rate", *_AXES))
+    runs = runs.assign(cure=cure_words(runs))
+    best = at_best_rate(frames, runs, ("cure", "depth"))
+    order = {cure: place for place, cure in enumerate(runs["cure"].drop_duplicates())}
+    # Cures by how deep they train: the sum of accuracies over depths; ties in the order of the grid.
+    total = best.groupby("cure")["test_accuracy" if best["test_accuracy"].notna().any() else "final_accuracy"].sum()
+    return best.sort_values(["cure", "depth"], key=lambda column: column if column.name == "depth" else column.map(lambda cure: (total[cure], -order[cure])))
+
+
+def at_best_rate(frames: Frames, runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+    """One row a setting of the axes: the learning rate with the lowest loss of all those tried, its loss, accuracies and share of finite runs.
+
+    Args:
+        frames: where the losses are.
+        runs: over the axes, learning rates and seeds.
+        axes: columns of `runs`.
+    """
+    runs = runs.assign(loss=runs["run_id"].map(_late_loss(frames)).fillna(runs["final_loss"]))
     runs["loss"] = runs["loss"].where(np.isfinite(runs["loss"]) & ~runs["status"].isin(("diverged", "overflow")), np.inf)
     runs["finite"] = np.isfinite(runs["loss"]).astype(float)
-    tried = runs.groupby(["cure", "depth", "learning_rate"], observed=True, sort=False).agg(
+    tried = runs.groupby([*axes, "learning_rate"], observed=True, sort=False).agg(
         loss=("loss", "median"),
         final_accuracy=("final_accuracy", "mean"),
         test_accuracy=("test_accuracy", "mean"),
@@ -75,13 +92,10 @@ def best_rates(frames: Frames) -> pd.DataFrame:
         seeds=("seed", "nunique"),
     )
     tried = tried.reset_index().sort_values(["loss", "learning_rate"], kind="stable")
-    best = tried.groupby(["cure", "depth"], observed=True, sort=False).head(1)
+    best = tried.groupby([*axes], observed=True, sort=False).head(1)
     lost = ~np.isfinite(best["loss"])
     best.loc[lost, ["final_accuracy", "test_accuracy"]] = np.nan
-    order = {cure: place for place, cure in enumerate(runs["cure"].drop_duplicates())}
-    # Cures by how deep they train: the sum of accuracies over depths; ties in the order of the grid.
-    total = best.groupby("cure")["test_accuracy" if best["test_accuracy"].notna().any() else "final_accuracy"].sum()
-    return best.sort_values(["cure", "depth"], key=lambda column: column if column.name == "depth" else column.map(lambda cure: (total[cure], -order[cure])))
+    return best
 
 
 def _late_loss(frames: Frames) -> pd.Series:
@@ -90,7 +104,7 @@ def _late_loss(frames: Frames) -> pd.Series:
     return late.groupby("run_id", observed=True)["loss"].mean()
 
 
-def _cure_words(runs: pd.DataFrame) -> pd.Series:
+def cure_words(runs: pd.DataFrame) -> pd.Series:
     """The values of all axes that vary, in words: `relu he_normal, batch norm`; what rests (none, plain) is not said."""
     varying = [axis for axis in _AXES if axis in runs and runs[axis].nunique() > 1] or ["activation"]
     words = {"norm": "{} norm", "residual": "{} residual", "clip": "clip {}", "penalty": "{} penalty", "dropout": "{} dropout"}

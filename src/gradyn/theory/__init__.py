@@ -7,6 +7,7 @@ from gradyn.theory.batch_norm import BatchNormMoments, batch_norm_moments, batch
 from gradyn.theory.clipping import value_clip_cosine
 from gradyn.theory.criticality import CriticalPoint, EdgeRate, critical_point, critical_sigma_w, edge_of_chaos_rate, phase_boundary
 from gradyn.theory.curve_growth import curve_growth
+from gradyn.theory.deep_linear import half_rise, mode_strength, steps_of_modes
 from gradyn.theory.finite_width import FiniteWidthLaw, finite_width_law
 from gradyn.theory.fixed_points import DepthScales, FixedPointQ, depth_scales, fixed_point_c, fixed_point_gap, fixed_point_q, fixed_points_q
 from gradyn.theory.gaussian import Integral, gaussian_mean, gaussian_mean_of_pair
@@ -77,11 +78,13 @@ __all__ = [
     "gaussian_relu_law",
     "gradient_autocorrelation",
     "half_distance",
+    "half_rise",
     "largest_linear_s2",
     "length_map",
     "length_slope",
     "lengths",
     "linear_fourth_moment",
+    "mode_strength",
     "moment",
     "net_moments",
     "orthogonal_gradient_correlation",
@@ -94,5 +97,6 @@ __all__ = [
     "selu_constants",
     "selu_slopes",
     "spectrum",
+    "steps_of_modes",
     "value_clip_cosine",
 ]
