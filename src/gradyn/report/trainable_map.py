@@ -42,9 +42,10 @@ def normalized_scale(frames: Frames) -> float:
 def draw_trainable_map(frames: Frames, page: Page, stem: str, title: str, setting: str, text: str) -> Drawn:
     """The map with its depth scales, and the accuracy of the nets with batch norm over depth."""
     cells, normed, xi = trainable_cells(frames), frames.where(norm="batch"), normalized_scale(frames)
+    rates = frames.where(norm="none")["learning_rate"].nunique()
     lines = ", ".join(f"{multiple} " + r"$\xi_c$" for multiple in MULTIPLES)
     foot = (
-        f"Left: accuracy on the training part at the better of {frames.runs['learning_rate'].nunique() - 1} rates, mean over seeds; lines: "
+        f"Left: accuracy on the training part at the best of {frames.where(norm='none')['learning_rate'].nunique()} rates, mean over seeds; lines: "
         f"{lines}, the middle one the rule of thumb. "
         f"Right: ReLU nets with batch norm, a mark a seed; dashed: 16 $\\xi$, $\\xi = 1 / \\ln$ of the factor by which squared gradients grow. {text}"
     )
@@ -65,6 +66,8 @@ def draw_trainable_map(frames: Frames, page: Page, stem: str, title: str, settin
     _depth_axis(left.yaxis, depths)
     left.set_xlabel(r"scale of the weights $\sigma_w$")
     left.set_ylabel("depth")
+    left.set_title(f"{activation}, no norm")
+    right.set_title("relu, batch norm")
     left.grid(visible=False)
     for seed, same in normed.sort_values("depth").groupby("seed"):
         right.plot(same["depth"], same["final_accuracy"], "o-" if seed == normed["seed"].min() else "o", color="#0072B2", markersize=3.5, linewidth=1)
@@ -72,7 +75,7 @@ def draw_trainable_map(frames: Frames, page: Page, stem: str, title: str, settin
     right.set_xscale("log")
     _depth_axis(right.xaxis, np.sort(normed["depth"].unique()))
     right.set_ylim(0, 1.02)
-    right.set_xlabel("depth, with batch norm")
+    right.set_xlabel("depth")
     right.set_ylabel("accuracy")
     return Drawn(stem, figure, title, setting, foot, cells, ("final_accuracy",), {"batch_norm": normed[["depth", "seed", "final_accuracy"]]})
 
