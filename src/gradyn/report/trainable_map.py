@@ -45,7 +45,7 @@ def draw_trainable_map(frames: Frames, page: Page, stem: str, title: str, settin
     rates = frames.where(norm="none")["learning_rate"].nunique()
     lines = ", ".join(f"{multiple} " + r"$\xi_c$" for multiple in MULTIPLES)
     foot = (
-        f"Left: accuracy on the training part at the best of {frames.where(norm='none')['learning_rate'].nunique()} rates, mean over seeds; lines: "
+        f"Left: accuracy on the training part at the best of {rates} rates, mean over seeds; lines: "
         f"{lines}, the middle one the rule of thumb. "
         f"Right: ReLU nets with batch norm, a mark a seed; dashed: 16 $\\xi$, $\\xi = 1 / \\ln$ of the factor by which squared gradients grow. {text}"
     )
