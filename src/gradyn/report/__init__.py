@@ -62,7 +62,7 @@ from gradyn.report.stability import stability_curves, stability_runs
 from gradyn.report.style import Page
 from gradyn.report.trainable import TRAINED, best_rates
 from gradyn.report.trainable_map import draw_trainable_map, normalized_scale, trainable_cells
-from gradyn.report.training_speed import speed_curves, training_speed
+from gradyn.report.training_speed import draw_training_speed, training_speed
 from gradyn.report.weight_decay import decay_lines, decayed
 from gradyn.report.wide import by_layer_and_run, by_width, rate_claim, wide_claim, wide_curve, wide_limit
 from gradyn.report.write import FIGURES, STANDARD, draw, drawn, figures
@@ -125,6 +125,7 @@ __all__ = [
     "draw_one_curve",
     "draw_phases",
     "draw_trainable_map",
+    "draw_training_speed",
     "drawn",
     "edge_gaps",
     "exact_claim",
@@ -182,7 +183,6 @@ __all__ = [
     "seed_claim",
     "sentences",
     "shown",
-    "speed_curves",
     "spread_curve",
     "stability_curves",
     "stability_runs",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames
-from gradyn.report.overlay import Curve
+from gradyn.report.style import GREY, Page, look
 from gradyn.report.trainable import best_rates, cure_words
 
 # Steps over which the loss of single batches is averaged.
@@ -38,15 +39,39 @@ def chosen_runs(frames: Frames) -> pd.DataFrame:
     return chosen.assign(place=chosen["cure"].map(order.index)).sort_values(["place", "seed"]).drop(columns="place")
 
 
-def speed_curves(frames: Frames) -> list[Curve]:
-    """Mean loss of the last WINDOW steps over steps, median over seeds, a curve a cure."""
-    curves = []
-    for cure, runs in chosen_runs(frames).groupby("cure", sort=False):
+def draw_training_speed(frames: Frames, page: Page, stem: str, title: str, setting: str, text: str) -> Drawn:
+    """Mean loss of the last WINDOW steps over steps, median over seeds; and beside it each cure's accuracy on held-out samples, a mark a seed.
+
+    Cures stand in the order of that accuracy, colours and marks alike in both panels.
+    """
+    table = training_speed(frames)
+    order = table.groupby("cure")["test_accuracy"].mean().sort_values(ascending=False, kind="stable").index.tolist()
+    shape, left_room = ((2, 1), 1.35) if page.is_narrow else ((1, 2), 0.55)
+    foot = f"Each cure at the rate (in brackets) with the lowest late loss of those tried; loss: mean of {WINDOW} steps, median of seeds. {text}"
+    figure, axes = page.sheet(*shape, height=2.5, title=title, setting=setting, foot=foot, left=left_room, gap=(1.75, 0.6), share=(False, False), bottom=0.4)
+    left, right = axes.ravel()
+    points, chosen = [], chosen_runs(frames)
+    for place, cure in enumerate(order):
+        colour, mark = look("cure", cure, order)
+        runs = chosen[chosen["cure"] == cure]
         losses = pd.concat([_smoothed(frames, run_id) for run_id in runs["run_id"]], axis=1).median(axis=1)
-        rate = runs["learning_rate"].iloc[0]
         kept = losses.iloc[:: max(len(losses) // 60, 1)]
-        curves.append(Curve(f"{cure}, rate {rate:g}", kept.index.to_numpy(), kept.to_numpy(), is_joined=True))
-    return curves
+        left.plot(kept.index, kept, color=colour, linewidth=1.1)
+        # Marks far apart, and each cure's at steps of its own, so that lines on top of each other show theirs.
+        left.plot(kept.index[place * 2 :: 16], kept.iloc[place * 2 :: 16], mark, color=colour, markersize=4)
+        right.plot(runs["test_accuracy"].fillna(0.0), [place] * len(runs), mark, color=colour, markersize=5, clip_on=False)
+        points.append(pd.DataFrame({"cure": cure, "step": kept.index, "loss": kept.to_numpy()}))
+    left.axhline(np.log(10) / 2, color=GREY, linestyle=":", linewidth=0.8)
+    left.set_yscale("log")
+    left.set_xlabel("step")
+    left.set_ylabel("loss")
+    rates = table.groupby("cure")["learning_rate"].first()
+    right.set_yticks(range(len(order)), labels=[f"{cure} ({rates[cure]:g})".replace(", ", ",\n" if page.is_narrow else ", ") for cure in order])
+    right.invert_yaxis()
+    right.set_xlim(0, 1)
+    right.set_xlabel("accuracy on held-out samples")
+    right.grid(visible=True, axis="x")
+    return Drawn(stem, figure, title, setting, foot, pd.concat(points, ignore_index=True), ("loss", "test_accuracy"), {f"{stem}_speed": table})
 
 
 def _smoothed(frames: Frames, run_id: str) -> pd.Series:
