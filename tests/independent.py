@@ -53,7 +53,7 @@ KNOWN: dict[str, list[str]] = {
     "activation": list(PHI),
     "init": [
         *("torch_default", "gaussian", "small", "large", "lecun_normal", "xavier_uniform", "xavier_normal"),
-        *("he_uniform", "he_normal", "orthogonal", "looks_linear", "lsuv"),
+        *("he_uniform", "he_normal", "mup", "orthogonal", "looks_linear", "lsuv"),
     ],
     "norm": ["none", "batch", "layer", "rms", "weight_standardized"],
     "residual": ["plain", "identity", "scaled", "rezero", "fixup"],
@@ -61,6 +61,7 @@ KNOWN: dict[str, list[str]] = {
     "clip": ["none", "global_l2", "layer_l2", "value", "adaptive"],
     "penalty": ["none", "l2", "l1", "orthogonal"],
     "optimizer": ["sgd", "momentum", "adam"],
+    "rates": ["uniform", "mup", "discriminative"],
     "loss": list(LOSS),
 }
 
@@ -241,19 +242,40 @@ def _layer_rows(spec: RunSpec, values: Values, passes: list[Pass], *, with_spect
     return rows
 
 
+def _rate(spec: RunSpec, name: str, value: Tensor) -> float:
+    """A parameter's own learning rate: the table of Yang et al. 2022, and Howard & Ruder's powers."""
+    layer = int(name.split(".")[1])
+    where = "readout" if layer == spec.depth else "input" if layer == 1 else "hidden"
+    match spec.rates.name, spec.optimizer.name == "adam", value.ndim, where:
+        case "discriminative", _, _, _:
+            return spec.learning_rate * spec.rates.settings["decay"] ** (spec.depth - layer)
+        case "mup", _, 2, "readout":
+            power = -1
+        case "mup", True, 2, "hidden":
+            power = -1
+        case "mup", False, 2, "input":
+            power = 1
+        case "mup", False, 1, "input" | "hidden":
+            power = 1
+        case _:
+            power = 0
+    return spec.learning_rate * (spec.width / 64) ** power
+
+
 def _optimizer(spec: RunSpec, values: Values) -> torch.optim.Optimizer:
     chosen, settings = spec.optimizer.name, spec.optimizer.settings
+    own = [{"params": [value], "lr": _rate(spec, name, value)} for name, value in values.items()]
     if chosen == "adam":
         betas = settings["beta1"], settings["beta2"]
-        return torch.optim.AdamW(values.values(), lr=spec.learning_rate, betas=betas, eps=settings["eps"], weight_decay=settings["weight_decay"])
-    return torch.optim.SGD(values.values(), lr=spec.learning_rate, momentum=settings.get("momentum", 0.0))
+        return torch.optim.AdamW(own, betas=betas, eps=settings["eps"], weight_decay=settings["weight_decay"])
+    return torch.optim.SGD(own, lr=spec.learning_rate, momentum=settings.get("momentum", 0.0))
 
 
 def _decay_and_step(spec: RunSpec, values: Values, optimizer: torch.optim.Optimizer) -> None:
     if spec.optimizer.name != "adam":  # AdamW decays by itself; torch's SGD only couples
         with torch.no_grad():
-            for value in values.values():
-                value -= spec.learning_rate * spec.optimizer.settings["weight_decay"] * value
+            for name, value in values.items():
+                value -= _rate(spec, name, value) * spec.optimizer.settings["weight_decay"] * value
     optimizer.step()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import catalogue
 from gradyn.data import Digits
 from gradyn.nn import Feedforward, HeNormal, NoDropout, NoNorm, Plain, Relu
-from gradyn.optim import CrossEntropy, NoClip, NoPenalty, Sgd
+from gradyn.optim import CrossEntropy, NoClip, NoPenalty, Sgd, UniformRates
 from gradyn.sweep import RunSpec
 
 ACTIVATIONS = [cls() for cls in catalogue.shipped("activation").values()]
@@ -34,6 +34,7 @@ def make_spec(**changes: Any) -> RunSpec:
         clip=NoClip(),
         penalty=NoPenalty(),
         optimizer=Sgd(),
+        rates=UniformRates(),
         loss=CrossEntropy(),
         data=Digits(),
     )

@@ -81,6 +81,9 @@ def _deal(dealer: _Dealer) -> RunSpec:
         fields["clip"] = {"value": {"max_value": 0.01}, "adaptive": {"max_ratio": 0.02}}[option["clip"]]
     if option["penalty"] != "none":
         fields["penalty"] = {"coefficient": 10 ** dealer.between(-4, -2)}
+    if option["rates"] == "discriminative":
+        # Further down an update is no more than the rounding of the weight that it is measured by.
+        fields["rates"] = {"decay": 0.8}
     fields["optimizer"] = {"weight_decay": dealer.next("weight_decay", [0.0, 0.1])}
     data_seed = dealer.whole(0, 1000)
     sets = [Digits(seed=data_seed), Teacher(seed=data_seed, samples=210, features=9, classes=4), Gaussian(seed=data_seed, samples=160, features=5)]

@@ -308,7 +308,7 @@ def base_spec() -> Callable[[], RunSpec]:
     plain = {"depth": 3, "width": 4, "batch_size": 5, "steps": 2, "learning_rate": 0.1, "seed": 0, "dtype": "float32"}
     plain |= {"loss_scale": 1.0, "backward": "tracked"}
     wanted = {"cell": "feedforward", "activation": "relu", "init": "gaussian", "norm": "none", "residual": "plain", "dropout": "none", "clip": "global_l2"}
-    wanted |= {"penalty": "none", "optimizer": "momentum", "loss": "cross_entropy", "data": "digits"}
+    wanted |= {"penalty": "none", "optimizer": "momentum", "rates": "uniform", "loss": "cross_entropy", "data": "digits"}
     return lambda: RunSpec(**plain, **{group: options(groups()[group])[name]() for group, name in wanted.items()})
 
 

@@ -22,6 +22,8 @@ class AbstractComponent:
     option: ClassVar[str | None] = None
     # Whether a run's numbers depend on it; what only measures belongs to a folder's log.
     belongs_to_runs: ClassVar[bool] = True
+    # Whether the option changes nothing, of a group that came later: it is no part of a run's id, so that earlier results stay.
+    is_neutral: ClassVar[bool] = False
     # A law of the suite that this component is excluded from -> the reason; printed in the suite's last line.
     excluded: ClassVar[dict[str, str]] = {}
 

@@ -189,6 +189,32 @@ class HeUniform(AbstractUniform):
 
 
 @dataclass(frozen=True, slots=True)
+class MaximalUpdate(AbstractInitializer):
+    """W ~ N(0, gain^2 / fan_in), the readout's N(0, base_width / fan_in^2): the outputs of a wide net begin small, as 1 / sqrt(width).
+
+    The initialization of the maximal-update parametrization, mup; its learning rates are `rates=mup`. At width = base_width the readout
+    has variance 1 / fan_in. Source: Yang, Hu and others 2022 (arXiv:2203.03466), table 3.
+    """
+
+    option: ClassVar[str | None] = "mup"
+
+    gain: float = math.sqrt(2)
+    base_width: int = 64
+
+    def __post_init__(self) -> None:
+        self.require_finite("gain", low=0.0)
+        self.require(type(self.base_width) is int and self.base_width >= 1, "base_width", "be a whole number >= 1")
+
+    def weight(self, rng: np.random.Generator, fan_out: int, fan_in: int, *, layer: int, is_readout: bool) -> Array:
+        """Standard normal numbers times the root of the variance."""
+        variance = self.base_width / fan_in**2 if is_readout else self.gain**2 / fan_in
+        return math.sqrt(variance) * rng.standard_normal((fan_out, fan_in))
+
+    def variance(self, fan_out: int, fan_in: int) -> float | None:
+        return None  # differs between the hidden layers and the readout
+
+
+@dataclass(frozen=True, slots=True)
 class Orthogonal(AbstractInitializer):
     """W = gain * Q, Q uniform over (semi-)orthogonal matrices. Saxe et al. 2014 (arXiv:1312.6120)."""
 

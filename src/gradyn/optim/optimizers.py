@@ -24,6 +24,8 @@ class AbstractOptimizer(AbstractComponent):
     """One step from a gradient."""
 
     group: ClassVar[str] = "optimizer"
+    # Whether a step's size does not depend on the gradient's, as where it is divided by the root of its own second moment.
+    is_adaptive: ClassVar[bool] = False
 
     weight_decay: float = 0.0
 
@@ -34,19 +36,19 @@ class AbstractOptimizer(AbstractComponent):
         """What is remembered between steps, at the start. Called once a run."""
         return {}
 
-    def step(self, parameters_RP: Tensor, gradients_RP: Tensor, state: State, rate_R1: Tensor, count: int) -> None:
+    def step(self, parameters_RP: Tensor, gradients_RP: Tensor, state: State, rate_RP: Tensor, count: int) -> None:
         """Moves `parameters_RP` and `state` in place; may overwrite the gradients.
 
         Args:
             parameters_RP: weights of every run.
             gradients_RP: after clipping.
             state: what `state` gave.
-            rate_R1: learning rate of every run [weight^2 / loss for SGD].
+            rate_RP: learning rate of every run, [R, 1], or of each of its parameters [weight^2 / loss for SGD].
             count: 1 at the first step.
         """
         if self.weight_decay:
-            parameters_RP.mul_(1 - rate_R1 * self.weight_decay)
-        parameters_RP.addcmul_(self.direction(gradients_RP, state, count), rate_R1, value=-1)
+            parameters_RP.mul_(1 - rate_RP * self.weight_decay)
+        parameters_RP.addcmul_(self.direction(gradients_RP, state, count), rate_RP, value=-1)
 
     def direction(self, gradients_RP: Tensor, state: State, count: int) -> Tensor:
         """What is multiplied by the rate and subtracted; read, not kept."""
@@ -81,6 +83,8 @@ class Momentum(AbstractOptimizer):
 @dataclass(frozen=True, slots=True)
 class Adam(AbstractOptimizer):
     """w -> w - rate m_hat / (sqrt(v_hat) + eps). Kingma & Ba 2015 (arXiv:1412.6980); with weight_decay, AdamW (arXiv:1711.05101)."""
+
+    is_adaptive: ClassVar[bool] = True
 
     beta1: float = 0.9
     beta2: float = 0.999

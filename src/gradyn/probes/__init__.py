@@ -1,5 +1,6 @@
 """WHAT IS MEASURED?  Columns, and the functions and probes that fill them from a step's two passes."""
 
+from gradyn.probes.activation_change import ActivationChange
 from gradyn.probes.columns import LAYER_COLUMNS, STEP_COLUMNS
 from gradyn.probes.curve_length import CurveLength
 from gradyn.probes.delta_moments import DeltaMoments
@@ -24,6 +25,7 @@ __all__ = [
     "AbstractPathProbe",
     "AbstractProbe",
     "AbstractRunProbe",
+    "ActivationChange",
     "Cells",
     "CurveLength",
     "DeltaMoments",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gradyn.core import AbstractComponent, Column, Scaled, options, require, stream
 from gradyn.data import AbstractData
-from gradyn.nn import AnyNet, LayerCotangent, LayerPass, Net, Parameters
+from gradyn.nn import LayerCotangent, LayerPass, Net, Parameters
 from gradyn.optim import AbstractLoss
 
 # One layer column of one run: a number a layer, None where the column does not exist.
@@ -140,16 +140,14 @@ class WeightPath:
     """Where the weights of a stack were and are, around the update of a measured step t: name -> [R, *shape].
 
     Args:
-        net: the net.
-        gradients: of loss plus penalty at theta_t, before clipping, by name of the parameter.
+        moment: the step; of its parameters, which the update has moved, read `here`.
         start: theta_0.
         before: theta_{t-1}, None at the first step.
         here: theta_t, at which everything else of the step is measured.
         after: theta_{t+1}.
     """
 
-    net: AnyNet
-    gradients: dict[str, Scaled]
+    moment: Moment
     start: Parameters
     before: Parameters | None
     here: Parameters

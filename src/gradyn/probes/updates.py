@@ -63,10 +63,10 @@ class Updates(AbstractPathProbe):
     )
 
     def measure_path(self, path: WeightPath) -> dict[str, Cells]:
-        layers, runs = len(path.net.layers), len(next(iter(path.here.values())))
+        layers, runs = len(path.moment.net.layers), len(next(iter(path.here.values())))
         found = {name: np.full((runs, layers), math.nan) for name in _NAMES}
         for layer in range(1, layers + 1):
-            names = [slot.name for slot in path.net.slots if slot.layer == layer]
+            names = [slot.name for slot in path.moment.net.slots if slot.layer == layer]
             # A run at a time: a product over runs would round as their number has it.
             for run in range(runs):
                 start, here, after = (_flat(weights, names, run) for weights in (path.start, path.here, path.after))
@@ -90,7 +90,7 @@ def _cosine(one_P: Tensor, two_P: Tensor) -> float:
 
 def _slope(path: WeightPath, name: str, run: int) -> float:
     """g . d of one parameter."""
-    gradient, step = path.gradients[name], path.after[name][run].double() - path.here[name][run].double()
+    gradient, step = path.moment.gradients[name], path.after[name][run].double() - path.here[name][run].double()
     # Beyond 2^3000 either way no update brings the product back into float64.
     exponent = int(np.clip(gradient.exponent[run], -3000, 3000))
     return float(np.ldexp(float(gradient.mantissa[run].double().reshape(-1) @ step.reshape(-1)), exponent))

@@ -134,7 +134,7 @@ def _train(
     names, layer_of = [slot.name for slot in net.slots], [slot.layer for slot in net.slots]
     weight_places = [names.index(layer.weight) for layer in net.layers]
     matrices = [slot.name for slot in net.slots if slot.is_matrix]
-    rate_R1 = torch.tensor([spec.learning_rate for spec in specs], dtype=flat_RP.dtype, device=flat_RP.device).unsqueeze(1)
+    rate_RP = _rates(specs, net, flat_RP)
     gradients_RP = torch.zeros_like(flat_RP)
     gradient_views = views(net, gradients_RP)
     state = first.optimizer.state(flat_RP)
@@ -165,6 +165,7 @@ def _train(
             by_name = dict(zip(names, log2_l2_RP.T, strict=True))
             values = measure_layers(net, parameters, passes, cotangents, by_name, with_spectrum=len(kept.layer_numbers) == 1)
             seeds = tuple(spec.seed for spec in specs)
+            moment = None
             if log.probes and isinstance(net, Net):
                 about = (first.loss_scale, gradients, first.data, seeds, step, batches.rows(step), first.loss, y)
                 moment = Moment(net, parameters, x_RBM, passes, cotangents, *about)
@@ -184,13 +185,13 @@ def _train(
             previous = {name: parameters[name].clone() for name in matrices} if is_measured else None
             if followers:
                 before_RP, here_RP = here_RP, flat_RP.clone()
-            first.optimizer.step(flat_RP, gradients_RP, state, rate_R1, step + 1)
+            first.optimizer.step(flat_RP, gradients_RP, state, rate_RP, step + 1)
             if previous is not None:
                 measured = kept.layer_values[-1]
                 measured["log10_update_ratio"] = log10_update_ratios(net, previous, parameters, measured["weight_l2"])
-                if start_RP is not None and here_RP is not None:
+                if moment is not None and start_RP is not None and here_RP is not None:
                     before = None if before_RP is None else views(net, before_RP)
-                    path = WeightPath(net, gradients, views(net, start_RP), before, views(net, here_RP), parameters)
+                    path = WeightPath(moment, views(net, start_RP), before, views(net, here_RP), parameters)
                     for probe in followers:
                         measured |= probe.measure_path(path)
         if log.steps.includes(step):
@@ -206,6 +207,18 @@ def _train(
         # Freed before the next step asks for memory, which then is this step's and still warm.
         del passes, passes_again, gradients, output_RBC, held
     return None
+
+
+def _rates(specs: Sequence[RunSpec], net: AnyNet, flat_RP: Tensor) -> Tensor:
+    """The learning rate of every run, [R, 1]; of each of its parameters where they differ."""
+    first = specs[0]
+    rate_R1 = torch.tensor([spec.learning_rate for spec in specs], dtype=flat_RP.dtype, device=flat_RP.device).unsqueeze(1)
+    if first.rates.is_neutral:
+        return rate_R1
+    factor_P = torch.ones(flat_RP.shape[1], dtype=torch.float64)
+    for slot in net.slots:
+        factor_P[slot.start : slot.stop] = first.rates.factor(slot, depth=first.depth, width=first.width, is_adaptive=first.optimizer.is_adaptive)
+    return rate_R1 * factor_P.to(flat_RP)
 
 
 def _held(parameters: Parameters, format_: Format) -> Parameters:

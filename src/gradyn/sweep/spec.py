@@ -20,7 +20,7 @@ from gradyn.nn import (
     AbstractNorm,
     AbstractResidual,
 )
-from gradyn.optim import AbstractClip, AbstractLoss, AbstractOptimizer, AbstractPenalty
+from gradyn.optim import AbstractClip, AbstractLoss, AbstractOptimizer, AbstractPenalty, AbstractRates
 
 # Bumped by hand whenever the same spec gives other numbers; part of every run_id.
 ENGINE_VERSION = 2
@@ -59,6 +59,7 @@ class RunSpec:
     clip: AbstractClip
     penalty: AbstractPenalty
     optimizer: AbstractOptimizer
+    rates: AbstractRates
     loss: AbstractLoss
     data: AbstractData
 
@@ -117,7 +118,9 @@ class RunSpec:
                 values[field.name] = _as_written(row[field.name], _PLAIN[field.name])
                 continue
             known = options(group)
-            option = row[field.name]
+            neutral = next((name for name, option in known.items() if option.is_neutral), None)
+            # A folder from before the group existed has no such column, one that mixes both has nulls.
+            option = row[field.name] if neutral is None else _as_written(row.get(field.name), str) or neutral
             require(option in known, field.name, f"be one of {', '.join(known)}", option, "The row is of another version.")
             values[field.name] = known[option](**{s.name: _as_written(row[f"{field.name}.{s.name}"], type(s.default)) for s in fields(known[option])})
         return cls(**values)
@@ -128,6 +131,8 @@ class RunSpec:
         parts = [f'"engine_version":{ENGINE_VERSION}']
         for field in fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, AbstractComponent) and value.is_neutral:
+                continue
             text = _component_json(value) if isinstance(value, AbstractComponent) else _canonical(value)
             parts.append(f'"{field.name}":{text}')
         return hashlib.sha256(("{" + ",".join(sorted(parts)) + "}").encode()).hexdigest()[:16]

@@ -135,6 +135,7 @@ def _require_theory(spec: NetSpec, batch: int | None) -> None:
         f"norm={norm.name}: no formula is known for it": not isinstance(norm, _NORMS),
         f"dropout={dropout.name}: no formula is known for it": not isinstance(dropout, _DROPOUTS),
         f"cell={spec.cell.name}: its matrices are shared by all steps": spec.cell.is_recurrent,
+        f"init={spec.init.name}: its readout is drawn by another law than its other layers": spec.init.name == "mup",
         f"init={spec.init.name}: its weights are neither independent nor uniformly rotated": spec.init.name in ("looks_linear", "identity"),
         f"init={spec.init.name}: its weights depend on the data": spec.init.calibration is not None,
         "norm=batch after phi: its input is not Gaussian over the batch": norm.name == "batch" and norm.where == "post",
