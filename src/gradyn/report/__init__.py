@@ -65,6 +65,7 @@ from gradyn.report.trainable_map import draw_trainable_map, normalized_scale, tr
 from gradyn.report.training_speed import draw_training_speed, training_speed
 from gradyn.report.weight_decay import decay_lines, decayed
 from gradyn.report.wide import by_layer_and_run, by_width, rate_claim, wide_claim, wide_curve, wide_limit
+from gradyn.report.width_slopes import change_curves, changes, width_slopes
 from gradyn.report.write import FIGURES, STANDARD, draw, drawn, figures
 
 __all__ = [
@@ -93,6 +94,8 @@ __all__ = [
     "boundary_crossings",
     "by_layer_and_run",
     "by_width",
+    "change_curves",
+    "changes",
     "chosen",
     "chrono_claim",
     "claims_curve",
@@ -201,4 +204,5 @@ __all__ = [
     "wide_curve",
     "wide_limit",
     "wide_profile",
+    "width_slopes",
 ]
