@@ -65,8 +65,8 @@ def optimizers() -> list[Any]:
 
 
 def penalties() -> list[Any]:
-    """Every penalty that adds something, strong enough to be seen."""
-    return [replace(penalty, coefficient=0.01) for penalty in _all("penalty") if penalty.is_active]
+    """Every penalty of weights that adds something, strong enough to be seen."""
+    return [replace(penalty, coefficient=0.01) for penalty in _all("penalty") if penalty.is_active and penalty.is_of_weights]
 
 
 def dropouts() -> list[Any]:

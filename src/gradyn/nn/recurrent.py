@@ -15,6 +15,7 @@ weights' gradients, which are added at the larger exponent. The state before the
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,9 @@ from gradyn.nn.cells import AbstractRecurrent, Rnn, State, Step
 from gradyn.nn.net import LayerCotangent, LayerPass, Parameters
 
 INPUT, HIDDEN, INPUT_BIAS, HIDDEN_BIAS = "cell.input.weight", "cell.hidden.weight", "cell.input.bias", "cell.hidden.bias"
+
+
+StepGradient = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(slots=True)
@@ -115,9 +119,20 @@ class RecurrentNet:
         return output
 
     def backward(
-        self, parameters: Parameters, passes: list[LayerPass], cotangent: Scaled, *, tracked: bool = True, keep: bool = False
+        self,
+        parameters: Parameters,
+        passes: list[LayerPass],
+        cotangent: Scaled,
+        *,
+        tracked: bool = True,
+        keep: bool = False,
+        step_gradient: StepGradient | None = None,
     ) -> tuple[dict[str, Scaled], list[LayerCotangent]]:
-        """Pulls the cotangent of the net's output back through the readout and the steps; arguments and result as of `Net`."""
+        """Pulls the cotangent of the net's output back through the readout and the steps; arguments and result as of `Net`.
+
+        With `step_gradient`, what it gives for dL/dh_t, its pullback to the recurrent preactivation, and that times W_hh (mantissas of one
+        exponent) joins the gradient by W_hh, for every step but the first, before which there is no state.
+        """
         dtype = torch.float64 if tracked else self.format.carrier
         kept: list[LayerCotangent] = []
         readout = passes[-1] if keep else passes.pop()
@@ -144,6 +159,8 @@ class RecurrentNet:
                 kept.append(self._kept(upstream, memory, path if done.gate is not None else None, shares))
                 path = path if done.gate is None else path.with_mantissa(path.mantissa * done.gate).rescaled()
             back = products(at_hidden, parameters[HIDDEN].to(dtype))
+            if step_gradient is not None and step:
+                gradients[HIDDEN] = gradients[HIDDEN].plus(Scaled.plain(step_gradient(upstream.parts[0], at_hidden, back)).rescaled())
             upstream = _Upstream((along_gates[0] + back, *along_gates[1:]), upstream.exponent)
         return gradients, kept[::-1]
 

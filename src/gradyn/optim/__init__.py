@@ -3,7 +3,7 @@
 from gradyn.optim.clips import AbstractClip, Adaptive, GlobalL2, LayerL2, NoClip, Value
 from gradyn.optim.losses import AbstractLoss, Cotangent, CrossEntropy, Mse
 from gradyn.optim.optimizers import AbstractOptimizer, Adam, Momentum, Sgd
-from gradyn.optim.penalties import L1, L2, AbstractPenalty, NoPenalty, OrthogonalPenalty
+from gradyn.optim.penalties import L1, L2, AbstractPenalty, NoPenalty, OrthogonalPenalty, Steady
 from gradyn.optim.rates import AbstractRates, Discriminative, MaximalUpdateRates, UniformRates
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "NoPenalty",
     "OrthogonalPenalty",
     "Sgd",
+    "Steady",
     "UniformRates",
     "Value",
 ]

@@ -153,8 +153,9 @@ def _train(
         assert output_RBC is not None
         loss_R = first.loss.mean(output_RBC, y)
         cotangent = _scaled(first.loss.cotangent(output_RBC, y), first.loss_scale)
-        gradients, cotangents = net.backward(held, passes, cotangent, tracked=first.backward == "tracked", keep=is_measured)
-        if first.penalty.is_active:
+        of_steps = {} if first.penalty.is_of_weights else {"step_gradient": first.penalty.step_gradient}
+        gradients, cotangents = net.backward(held, passes, cotangent, tracked=first.backward == "tracked", keep=is_measured, **of_steps)
+        if first.penalty.is_active and first.penalty.is_of_weights:
             _add_penalty(first, net, parameters, gradients)
         log2_l2_RP = log2_l2([gradients[name] for name in names])
         passes_again = partial(_passes_again, passes, net, held, x_RBM, factors)
