@@ -60,6 +60,7 @@ from gradyn.report.scoreboard import board_folder, chosen, reproduce, shown
 from gradyn.report.sentences import sentences
 from gradyn.report.stability import stability_curves, stability_runs
 from gradyn.report.style import Page
+from gradyn.report.time_spans import span_curves, time_spans
 from gradyn.report.trainable import TRAINED, best_rates
 from gradyn.report.trainable_map import draw_trainable_map, normalized_scale, trainable_cells
 from gradyn.report.training_speed import draw_training_speed, training_speed
@@ -186,6 +187,7 @@ __all__ = [
     "seed_claim",
     "sentences",
     "shown",
+    "span_curves",
     "spread_curve",
     "stability_curves",
     "stability_runs",
@@ -195,6 +197,7 @@ __all__ = [
     "steps_to_target",
     "stream_growth",
     "summary",
+    "time_spans",
     "trainable_cells",
     "training_speed",
     "twin",
