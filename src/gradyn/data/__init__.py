@@ -14,6 +14,7 @@ from gradyn.data.adding import Adding
 from gradyn.data.arc import Arc
 from gradyn.data.batches import batch_order
 from gradyn.data.circle import Circle
+from gradyn.data.copy_memory import CopyMemory
 from gradyn.data.dataset import Dataset, Standardize
 from gradyn.data.digits import Digits
 from gradyn.data.gaussian import Gaussian
@@ -30,6 +31,7 @@ __all__ = [
     "Adding",
     "Arc",
     "Circle",
+    "CopyMemory",
     "Dataset",
     "Digits",
     "Gaussian",
