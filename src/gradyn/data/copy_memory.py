@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradyn.core import stream
-from gradyn.data.abstract import AbstractData
-from gradyn.data.dataset import Dataset, held_out, split_rows
+from gradyn.data.dataset import Dataset, split_rows
+from gradyn.data.symbols import AbstractSymbols
 
 
 @dataclass(frozen=True, slots=True)
-class CopyMemory(AbstractData):
+class CopyMemory(AbstractSymbols):
     """The first `shown` steps show a symbol each, noise follows, and the last step says which place is asked for.
 
     A step's inputs are the symbols' channels and one channel a place: [one-hot symbol | 0] while shown, noise on all channels between, and
@@ -32,43 +32,19 @@ class CopyMemory(AbstractData):
     Source: Hochreiter and Schmidhuber 1997, Long short-term memory; Arjovsky et al. 2016 (arXiv:1511.06464), section 4.1, whose nets reproduce all in order.
     """
 
-    seed: int = 0
-    length: int = 20
-    shown: int = 3
-    symbols: int = 8
     noise: float = 0.0
     samples: int = 4096
-    holdout: float = 0.2
+    shown: int = 3
 
     def __post_init__(self) -> None:
-        self.require_seed()
+        AbstractSymbols.__post_init__(self)
         self.require_count("shown", low=1)
-        self.require_count("symbols", low=2)
-        self.require_count("length", low=2)
         self.require(self.length > self.shown, "length", f"be above data.shown={self.shown}: the last step asks", "Show fewer symbols, or take more steps.")
-        self.require_finite("noise", low=0.0)
-        self.require_count("samples")
-        self.require_holdout(self.samples)
 
     @property
     def features(self) -> int:
         """`symbols` + `shown` a step."""
         return self.length * (self.symbols + self.shown)
-
-    @property
-    def sequence_length(self) -> int:
-        """T = `length`."""
-        return self.length
-
-    @property
-    def classes(self) -> int:
-        """The symbols."""
-        return self.symbols
-
-    @property
-    def train_samples(self) -> int:
-        """S: what `holdout` leaves."""
-        return self.samples - held_out(self.samples, self.holdout)
 
     def load(self) -> Dataset:
         """Draw noise, then the symbols for the first steps, then the place for the last."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from gradyn.core import stream
-from gradyn.data.abstract import AbstractData
-from gradyn.data.dataset import Dataset, held_out, split_rows
+from gradyn.data.dataset import Dataset, split_rows
+from gradyn.data.symbols import AbstractSymbols
 
 
 @dataclass(frozen=True, slots=True)
-class Recall(AbstractData):
+class Recall(AbstractSymbols):
     """Step 1 shows one of `symbols` as a one-hot vector, the steps after it noise; after the last step the symbol is asked for.
 
     The distance that a gradient must reach back is `length - 1` steps. Guessing is right in 1 of `symbols`. It is the copy memory task
@@ -29,41 +29,6 @@ class Recall(AbstractData):
 
     Source: after Hochreiter and Schmidhuber 1997, Long short-term memory, section 5.2, and the copy task of Arjovsky et al. 2016 (arXiv:1511.06464).
     """
-
-    seed: int = 0
-    length: int = 20
-    symbols: int = 8
-    noise: float = 0.1
-    samples: int = 2048
-    holdout: float = 0.2
-
-    def __post_init__(self) -> None:
-        self.require_seed()
-        self.require_count("length", low=2)
-        self.require_count("symbols", low=2)
-        self.require_finite("noise", low=0.0)
-        self.require_count("samples")
-        self.require_holdout(self.samples)
-
-    @property
-    def features(self) -> int:
-        """`symbols` a step."""
-        return self.length * self.symbols
-
-    @property
-    def sequence_length(self) -> int:
-        """T = `length`."""
-        return self.length
-
-    @property
-    def classes(self) -> int:
-        """The symbols."""
-        return self.symbols
-
-    @property
-    def train_samples(self) -> int:
-        """S: what `holdout` leaves."""
-        return self.samples - held_out(self.samples, self.holdout)
 
     def load(self) -> Dataset:
         """Draw noise, then the symbols, which take the first step."""
