@@ -7,8 +7,8 @@ A run that diverges is data. Its status is one of
     diverged    a number became infinite or nan later: training blew it up
     underflow   all preactivations of a layer were below the smallest normal number, though its weights and its input
                 were not all 0: the forward signal is lost
-    saturated   all of a layer's phi' were exactly 0 (dead ReLUs, for one), or a weight gradient was exactly 0 in a net whose
-                branches don't begin at 0: nothing passes backwards
+    saturated   all of a layer's phi' were exactly 0 (dead ReLUs, for one), or a weight gradient was exactly 0, though the layer's input
+                was not, in a net whose branches don't begin at 0: nothing passes backwards
 
 The first two outrank the others; the first step at which it was so is kept, with the layer.
 """
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradyn.core import Format, elementwise
-from gradyn.nn import AnyNet, LayerPass, Linear
+from gradyn.nn import AnyNet, LayerPass, Linear, RecurrentNet
 
 Floats = NDArray[np.float64]
 STATUSES = ("ok", "diverged", "overflow", "underflow", "saturated")
@@ -60,9 +60,10 @@ class Health:
                 self._mark(run, "diverged" if step else "overflow", step, self._first_lost(passes(), log2_l2_RL[run], run))
             elif is_cut_R[run] and self.status[run] == "ok":
                 status, layer = self._first_cut(net, passes(), run)
-                if layer is None and not net.residual.learns_scale:
+                fed = self._fed(net, passes(), np.flatnonzero(np.isneginf(log2_l2_RL[run])), run)
+                if layer is None and fed and not net.residual.learns_scale:
                     # No layer is cut off as a whole, and yet nothing passes: phi' underflowed, or its zeros add up.
-                    status, layer = "saturated", int(np.flatnonzero(np.isneginf(log2_l2_RL[run])).max()) + 1
+                    status, layer = "saturated", max(fed) + 1
                 if layer is not None:
                     self._mark(run, status, step, layer)
 
@@ -83,6 +84,12 @@ class Health:
         # The forward pass is sound: the backward pass was lost where it first met it, coming from the output.
         lost = np.flatnonzero(np.isnan(log2_l2_L) | np.isposinf(log2_l2_L))
         return int(lost.max()) + 1 if len(lost) else None
+
+    def _fed(self, net: AnyNet, passes: list[LayerPass], places: NDArray[np.int64], run: int) -> list[int]:
+        """Those places whose weights are multiplied by something: gated nets of zero weights have states of 0, and no gradient by what multiplies them."""
+        # A recurrent net's first step has no state before it: its matrix is fed by the steps after.
+        first = 1 if isinstance(net, RecurrentNet) else 0
+        return [place for place in places.tolist() if place >= first and bool(passes[place].u[run].any())]
 
     def _first_cut(self, net: AnyNet, passes: list[LayerPass], run: int) -> tuple[str, int | None]:
         for layer, done in zip(net.layers[:-1], passes, strict=False):
