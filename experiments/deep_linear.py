@@ -37,7 +37,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
 def claims(frames: Frames) -> list[Claim]:
     """Half-rise times and curves are theory's; steps of orthogonal nets are the recursion's, and depth does not matter; Gaussian ones pay for it."""
     curves = frames.settings["curves"]
-    return [claim for matrices, given in curves.items() for claim in mode_claims(frames, matrices, given["start"])] + step_claims(frames.tables["steps"])
+    return [claim for matrices, given in curves.items() for claim in mode_claims(frames, int(matrices), given["start"])] + step_claims(frames.tables["steps"])
 
 
 EXPERIMENT = Experiment("deep_linear", SOURCE, figure, claims, measure)
