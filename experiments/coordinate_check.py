@@ -34,6 +34,9 @@ def claims(frames: Frames) -> list[Claim]:
     """Slopes over width of the hidden layer's and the logits' change, in each parametrization."""
     table = changes(frames)
     hidden, logits = 2, int(table["layer"].max())
+    # The initial readout, N(0, 64 / n^2), hands on the hidden layer's change with a factor of order 8 / sqrt(n): a share of one half of the logits'
+    # change that falls as n^(-1/2) makes a slope of -1/4, and less where the nets are wider.
+    wide = int(sorted(table["width"].unique())[len(table["width"].unique()) // 2])
     standard = {layer: width_slopes(table, "uniform", layer) for layer in (hidden, logits)}
     found = [
         seed_claim("standard: slope of log2 |change of h_2| over log2 width", standard[hidden], 0.5, "above", Rival("0: the same at any width", 0.0)),
@@ -41,9 +44,10 @@ def claims(frames: Frames) -> list[Claim]:
         seed_claim("standard: slope of the logits, not above 5/4", standard[logits], 1.25, "below"),
     ]
     for layer in range(1, logits + 1):
-        slopes, name = width_slopes(table, "mup", layer), "the logits" if layer == logits else f"h_{layer}"
+        slopes, name = width_slopes(table, "mup", layer, wide), f"{'the logits' if layer == logits else f'h_{layer}'} from width {wide} on"
         found.append(seed_claim(f"mup: slope of {name}, not above 0.15", slopes, 0.15, "below", Rival("1: in proportion to width", 1.0)))
-        found.append(seed_claim(f"mup: slope of {name}, not below -0.15", slopes, -0.15, "above"))
+        low = -0.25 if layer == logits else -0.15
+        found.append(seed_claim(f"mup: slope of {name}, not below {low:g}", slopes, low, "above"))
     return found
 
 

@@ -36,7 +36,10 @@ def boards(folder, rng, factor=1.0, shift=0.0):
             {"experiment": "b", "claim": ["limit", "exact"], "side": ["below", "equal"], "standard_error": [0.1, 0.0], "z": 0.0, "p": 1.0, "commit": "c"}
         )
         (folder / str(number)).mkdir(parents=True)
-        pd.concat([table, more.assign(verdict="holds")]).to_csv(folder / str(number) / "scoreboard.csv", index=False)
+        # Nor is what was measured without a sweep: it has no settings.
+        same = table.assign(experiment="c", z=0.0, p=1.0)
+        whole = pd.concat([pd.concat([table, more.assign(verdict="holds")]).assign(settings=3.0), same])
+        whole.to_csv(folder / str(number) / "scoreboard.csv", index=False)
         found.append(folder / str(number))
     return found
 

@@ -42,11 +42,14 @@ def fresh_sets(text: str) -> list[int]:
 
 
 def p_values(boards: Sequence[Path]) -> pd.DataFrame:
-    """Every judged number of several boards: set (the folder's name), experiment, claim, z, p, verdict, commit; exact numbers and limits have none."""
+    """Every judged number of several boards' sweeps: set (the folder's name), experiment, claim, z, p, verdict, commit; exact numbers and limits have none.
+
+    Experiments without a sweep are left out: what they measure is the same for any seed, and its error a bound and no scatter.
+    """
     parts = []
     for board in boards:
         table = pd.read_csv(board / "scoreboard.csv")
-        is_judged = (table["side"] == "equal") & table["p"].notna() & (table["standard_error"] > 0)
+        is_judged = (table["side"] == "equal") & table["p"].notna() & (table["standard_error"] > 0) & table["settings"].notna()
         parts.append(table[is_judged].assign(set=board.name)[[*_KEYS, "claim", "z", "p", "verdict", "commit"]])
     return pd.concat(parts, ignore_index=True)
 

@@ -16,9 +16,9 @@ def changes(frames: Frames) -> pd.DataFrame:
     return table.rename(columns={"preact_change": "change"}).sort_values(["rates", "layer", "width", "seed"]).reset_index(drop=True)
 
 
-def width_slopes(table: pd.DataFrame, rates: str, layer: int) -> pd.Series:
-    """Slope of log2 change over log2 width, one a seed: draws of other seeds are independent, a seed's widths are drawn apart."""
-    own = table[(table["rates"] == rates) & (table["layer"] == layer)]
+def width_slopes(table: pd.DataFrame, rates: str, layer: int, least: int = 0) -> pd.Series:
+    """Slope of log2 change over log2 width from width `least` on, one a seed: draws of other seeds are independent, a seed's widths are drawn apart."""
+    own = table[(table["rates"] == rates) & (table["layer"] == layer) & (table["width"] >= least)]
     found = {}
     for seed, rows in own.groupby("seed"):
         found[seed] = np.polyfit(np.log2(rows["width"]), np.log2(rows["change"]), 1)[0] if rows["width"].nunique() > 1 else np.nan
