@@ -14,7 +14,7 @@ from gradyn.core import ConfigError
 from gradyn.data import Gaussian
 from gradyn.nn import NoDropout
 from gradyn.optim import LayerL2, Momentum, Mse
-from gradyn.probes import GradientNoise, Moment, Sharpness, Updates
+from gradyn.probes import ActivationChange, GradientNoise, Moment, Sharpness, Updates
 from gradyn.sweep import Log, RunSpec, Schedule, execute
 from hydra_plugins.gradyn.compose import plan
 from probe_twins import columns, every_third_net, moment_of, seeds, small_spec
@@ -134,6 +134,28 @@ def test_the_decrease_of_all_layers_is_that_of_the_loss_to_first_order() -> None
     assert 1e-6 < abs(shares[0]) < 0.05
     # The next order is a share of the rate again.
     assert abs(shares[0] / shares[1] - 2) < 0.05
+
+
+@pytest.mark.parametrize("spec", every_third_net()[:6], ids=lambda spec: f"{spec.norm.name}-{spec.residual.name}-{spec.activation.name}")
+def test_activations_have_moved_as_far_as_two_forward_passes_say(spec: RunSpec) -> None:
+    # The independent net draws dropout for the step that it is given; without it both passes are of one net.
+    spec = replace(spec, steps=3, learning_rate=0.1, dropout=NoDropout())
+    records = execute([spec], Log(Schedule(None), Schedule(None), (ActivationChange(),)))
+    found = np.asarray(records.layers["preact_change"]).reshape(3, spec.depth)
+    module, batches, loss_of = gradyn.materialize(spec)
+    start = {name: value.detach().clone() for name, value in module.state_dict().items()}
+    for step, (x, y) in enumerate(batches):
+        now = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        pairs = zip(independent.forward(spec, now, x, step), independent.forward(spec, start, x, step), strict=True)
+        np.testing.assert_allclose(found[step], [float((a.h - b.h).abs().mean()) for a, b in pairs], rtol=1e-9, atol=1e-14)
+        module.zero_grad()
+        loss_of(module(x), y).backward()
+        with torch.no_grad():
+            for parameter in module.parameters():
+                if parameter.grad is not None:
+                    parameter -= spec.learning_rate * parameter.grad
+    assert not found[0].any()
+    assert (found[1:] > 0).all()
 
 
 def test_a_run_without_steps_has_no_updates() -> None:
