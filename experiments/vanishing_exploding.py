@@ -14,7 +14,7 @@ import sys
 import pandas as pd
 
 from gradyn.core import Source
-from gradyn.report import STANDARD, Claim, Drawn, Experiment, Frames, Page, Rival, drawn, main, rates, seed_claim
+from gradyn.report import STANDARD, Claim, Drawn, Experiment, Frames, Page, Rival, drawn, families, main, rates, seed_claim
 
 SOURCE = Source("Yang et al.", 2019, "A mean field theory of batch normalization", arxiv="1902.08129", where="theorem 8")
 
@@ -26,7 +26,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
 
 def claims(frames: Frames) -> list[Claim]:
     """Vanishing, exploding, arriving; the bound of orthogonal sigmoid nets; batch norm in deep plain ReLU nets."""
-    runs = frames.runs
+    runs = families(frames)[0].runs
     deep = rates(frames, runs[(runs["depth"] == runs["depth"].max()) & (runs["residual"] == "plain") & (runs["clip"] == "none")])
     plain = deep[(deep["norm"] == "none") & (deep["backward_span"].abs() < math.inf)]
     span = plain.groupby(["activation", "init"])["backward_span"].mean()

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from gradyn.report import Frames, MissingError, cure_nets, cure_table, sentences, state, verdict
+from gradyn.report.cures import plain_nets
 from made_frames import make_frames
 
 LARGE_GRID = {"activation": ["sigmoid", "tanh", "relu"], "init": ["small", "he_normal", "orthogonal", "large"], "residual": ["plain", "identity"]}
@@ -209,6 +210,7 @@ def test_gates_are_a_cure_of_recurrent_nets_beside_the_feedforward_ones(frames: 
     row = table.loc[("gates: lstm", "vanishes")]
     assert (row["textbook"], row["agrees"]) == ("cures", "no")
     assert row["explanation"] == "1 of 1 nets stay ill: there delta changes by -0.13 decades a step, and the first step's weight gradient is 10^-8.2"
+    assert set(plain_nets(both)["cell"]) == {"feedforward"}
     # Two settings of one cell are two cures.
     two = runs.assign(**{"cell.chrono": np.where((runs["cell"] == "lstm") & (runs["seed"] > 0), 62.0, np.nan)})
     names = set(cure_nets(Frames("x", two, frames.steps, layers))["cure"])

@@ -17,7 +17,7 @@ from gradyn.report.autodiff_numeric import draw_numeric
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
 from gradyn.report.clipped_descent import descents, largest_curvature
-from gradyn.report.cures import Cure, cure_nets, cure_table, state, verdict
+from gradyn.report.cures import Cure, cure_nets, cure_table, families, state, verdict
 from gradyn.report.decays import decay_claim, decay_curve, differences, logarithms
 from gradyn.report.deep_linear import deep_linear_tables, half_rises, mode_claims, mode_curves, mode_points, step_claims, step_points, steps_to_target
 from gradyn.report.defaults_figure import draw_defaults
@@ -136,6 +136,7 @@ __all__ = [
     "experiments",
     "factor_claim",
     "factor_curve",
+    "families",
     "figures",
     "fresh_sets",
     "gate_claims",

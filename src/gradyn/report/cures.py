@@ -141,13 +141,15 @@ def cures_of(frames: Frames) -> list[Cure]:
 
 
 def plain_nets(frames: Frames) -> pd.DataFrame:
-    """Plain runs at the deepest depth, over activation, init and seed.
+    """Plain runs at the deepest depth, over activation, init and seed; of a folder of both kinds the feedforward ones.
 
     Raises:
         MissingError: the grid has none.
     """
     frames.need("depth", "activation", "init")
     plain = {axis: value for axis, value in _PLAIN.items() if axis in frames.runs and value in frames.values(axis)}
+    if _FEEDFORWARD in frames.values("cell"):
+        plain["cell"] = _FEEDFORWARD
     return frames.baseline(("activation", "init"), depth=frames.values("depth")[-1], **plain)
 
 
