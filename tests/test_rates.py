@@ -10,6 +10,8 @@ import pytest
 from gradyn.core import ConfigError
 from gradyn.nn import HeNormal, MaximalUpdate
 from gradyn.optim import Adam, Discriminative, MaximalUpdateRates, Momentum, Sgd, UniformRates
+from gradyn.report import read
+from gradyn.store import open_folder, shard_id, write_shard
 from gradyn.sweep import Log, RunSpec, Schedule, execute
 from hydra_plugins.gradyn.compose import plan
 from runs import make_spec
@@ -88,3 +90,16 @@ def test_a_row_without_the_column_has_one_rate():
 def test_rates_that_mean_nothing_are_refused(overrides, message):
     with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
         plan(overrides)
+
+
+def test_figures_take_runs_from_before_there_were_rates_for_runs_at_one_rate(tmp_path):
+    specs = [make_spec(depth=depth, steps=1) for depth in (3, 4, 5)]
+    folder = tmp_path / "x"
+    open_folder(folder, {"layers": [0], "steps": "all"})
+    for spec in specs:
+        records = execute([spec], Log(Schedule((0,)), Schedule(None)))
+        runs = records.runs if spec.depth == 5 else {name: values for name, values in records.runs.items() if name != "rates"}
+        write_shard(folder, shard_id([spec.run_id]), records.layers, records.steps, runs)
+    frames = read(folder)
+    assert set(frames.runs["rates"]) == {"uniform"}
+    assert sorted(frames.baseline(("depth",))["depth"]) == [3, 4, 5]

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import yaml  # type: ignore[import-untyped]
 
-from gradyn.core import ConfigError, inert, options
+from gradyn.core import ConfigError, groups, inert, options
 from gradyn.probes import AbstractProbe
 from gradyn.report.measured import is_measured_only, kept
 from gradyn.report.style import ordered
@@ -221,7 +221,13 @@ def read(folder: str | Path, planned: int | None = None) -> Frames:
     results = load(folder)
     gates = _GATES if "cell" in results.runs and set(results.runs["cell"].dropna()) - {"feedforward", "rnn"} else ()
     layers = results.frame("layers", ["run_id", "step", "layer", *_LAYERS, *gates, *_of_probes(folder)])
-    return Frames(name, _shown(results.runs), results.steps, layers, planned or _planned(folder), found.tables, found.settings, found.made)
+    return Frames(name, _shown(_with_neutral(results.runs)), results.steps, layers, planned or _planned(folder), found.tables, found.settings, found.made)
+
+
+def _with_neutral(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with the option that changes nothing where a group has one and the run is from before there was the group: it has that option's id."""
+    found = {group: [name for name, option in options(abstract).items() if option.is_neutral] for group, abstract in groups().items()}
+    return runs.assign(**{group: runs[group].fillna(neutral[0]) for group, neutral in found.items() if neutral and group in runs})
 
 
 def _shown(runs: pd.DataFrame) -> pd.DataFrame:
