@@ -59,11 +59,13 @@ class Health:
             if is_lost_R[run] and self.status[run] not in ("overflow", "diverged"):
                 self._mark(run, "diverged" if step else "overflow", step, self._first_lost(passes(), log2_l2_RL[run], run))
             elif is_cut_R[run] and self.status[run] == "ok":
-                status, layer = self._first_cut(net, passes(), run)
-                fed = self._fed(net, passes(), np.flatnonzero(np.isneginf(log2_l2_RL[run])), run)
-                if layer is None and fed and not net.residual.learns_scale:
+                # They may have to be computed again.
+                done = passes()
+                status, layer = self._first_cut(net, done, run)
+                if layer is None and not net.residual.learns_scale:
                     # No layer is cut off as a whole, and yet nothing passes: phi' underflowed, or its zeros add up.
-                    status, layer = "saturated", max(fed) + 1
+                    fed = self._fed(net, done, np.flatnonzero(np.isneginf(log2_l2_RL[run])), run)
+                    status, layer = "saturated", max(fed) + 1 if fed else None
                 if layer is not None:
                     self._mark(run, status, step, layer)
 
