@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import catalogue
 from gradyn.core import ConfigError
 from gradyn.data import Circle, Digits
 from gradyn.data import Gaussian as GaussianData
 from gradyn.nn import (
+    AbstractNorm,
     BatchNorm,
     Fixup,
     Gaussian,
@@ -25,6 +27,7 @@ from gradyn.nn import (
     LeakyRelu,
     LooksLinear,
     Lsuv,
+    MaximalUpdate,
     Orthogonal,
     Plain,
     Relu,
@@ -168,7 +171,21 @@ def test_scaled_residual_relu_nets_grow_by_one_plus_one_over_depth() -> None:
     assert ratio == pytest.approx((1 + 1 / blocks) ** blocks, rel=1e-12)
 
 
+@dataclass(frozen=True, slots=True)
+class OwnNorm(AbstractNorm):
+    """A norm that somebody has added, of which theory knows nothing."""
+
+    @property
+    def where(self) -> str:
+        return "pre"
+
+    def normalize(self, t: torch.Tensor) -> torch.Tensor:
+        return t / t.abs().mean(2, keepdim=True)
+
+
 REASONS = {
+    "norm=own_norm: no formula is known for it": ({"norm": OwnNorm()}, "log10_act_rms"),
+    "init=mup: its layers have no one law of their variance": ({"init": MaximalUpdate()}, "log10_act_rms"),
     "depends on the weights": ({"loss": CrossEntropy(), "data": Digits()}, "log10_delta_rms"),
     "init=lsuv: its weights depend on the data": ({"init": Lsuv()}, "log10_act_rms"),
     "init=looks_linear": ({"init": LooksLinear()}, "log10_act_rms"),

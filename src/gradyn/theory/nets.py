@@ -135,9 +135,9 @@ def _require_theory(spec: NetSpec, batch: int | None) -> None:
         f"norm={norm.name}: no formula is known for it": not isinstance(norm, _NORMS),
         f"dropout={dropout.name}: no formula is known for it": not isinstance(dropout, _DROPOUTS),
         f"cell={spec.cell.name}: its matrices are shared by all steps": spec.cell.is_recurrent,
-        f"init={spec.init.name}: its readout is drawn by another law than its other layers": spec.init.name == "mup",
         f"init={spec.init.name}: its weights are neither independent nor uniformly rotated": spec.init.name in ("looks_linear", "identity"),
         f"init={spec.init.name}: its weights depend on the data": spec.init.calibration is not None,
+        f"init={spec.init.name}: its layers have no one law of their variance": spec.init.variance(1, 1) is None,
         "norm=batch after phi: its input is not Gaussian over the batch": norm.name == "batch" and norm.where == "post",
         "norm=batch on the branch's input: the sum of blocks is not Gaussian over the batch": norm.name == "batch" and norm.where == "branch",
         "norm=batch: the batch's size is not known": norm.name == "batch" and batch is None,
@@ -192,7 +192,9 @@ def _drawn_ms(spec: NetSpec, layer: Layer, count: int) -> float:
     """fan_in Var W of the drawn matrix."""
     if spec.residual.is_fixup and (layer.closes or (layer.index == spec.depth and spec.residual.zeroes_readout)):
         return 0.0
-    drawn = (spec.init.variance(layer.fan_out, layer.fan_in) or 0.0) * layer.fan_in
+    variance = spec.init.variance(layer.fan_out, layer.fan_in)
+    assert variance is not None, "_require_theory has refused it"
+    drawn = variance * layer.fan_in
     return drawn / count if spec.residual.is_fixup and layer.opens else drawn
 
 
