@@ -39,6 +39,7 @@ _MARKS = {
     "worse": ("#E69F00", "v"),
     "makes the opposite ill": ("#D55E00", "X"),
 }
+_ROOMY = 8
 _HEADS = {
     "backward_rate": "backward\nrate",
     "forward_rate": "forward\nrate",
@@ -67,6 +68,8 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     options = [cure for cure in options if any(cure.suits(*key) for key, _ in patients)]
     if not patients or not options:
         raise MissingError(f"{frames.name} has no net that one of its cures is for; add activation=relu, init=small,he_normal,large or norm=none,batch,layer.")
+    # With more columns than that, words reach into the next one.
+    is_crowded = len(options) > _ROOMY and not page.is_narrow
     with_cures = [numbers(frames, with_cure(frames, nets, cure)) for cure in options]
     claim = _claim(patients, options, plain, with_cures)
     shape = (len(options), len(patients)) if page.is_narrow else (len(patients), len(options))
@@ -76,7 +79,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
         setting=held,
         foot=foot,
         height=0.72 if page.is_narrow else 1.0,
-        legend=0.24,
+        legend=0.34 if is_crowded else 0.24,
         left=0.62 if page.is_narrow else 0.7,
         gap=(0.22, 0.24) if page.is_narrow else (0.13, 0.3),
         share=(True, "col" if page.is_narrow else "row"),
@@ -90,7 +93,7 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
             seed_lines(ax, layers, values, SICK)
             points.append(_points(key, "sick", layers, values))
             cured = treated(with_cures[j], cure, *key)
-            text = "not for this net"
+            text = "not for it" if is_crowded else "not for this net"
             if len(cured):
                 layers, values = frames.stacked(cured, "log10_delta_rms")
                 seed_lines(ax, layers, values, CURED)
@@ -101,16 +104,17 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
             elif cure.suits(*key):
                 text = "no run yet"
             title = cure.name.replace("initialization", "init").replace("weight ", "")
+            title = title.replace("_", "\n").replace(" norm", "\nnorm") if is_crowded else title
             if page.is_narrow:
                 ax.set_title(f"{' '.join(key)}\n{word}" if j == 0 else "", size=6.5, pad=11)
                 if i == 0:
                     ax.set_ylabel(title.replace(": ", "\n"), size=6.3)
             else:
                 if i == 0:
-                    ax.set_title(title.replace(": ", ":\n"), size=7, pad=11)
+                    ax.set_title(title.replace(": ", ":\n"), size=6.3 if is_crowded else 7, pad=11)
                 if j == 0:
                     ax.set_ylabel(f"{key[0]} {key[1]}\n{word}\n" + label("log10_delta_rms"), size=6.5)
-            _verdict_words(ax, text)
+            _verdict_words(ax, text, 5.4 if is_crowded else 6.2)
     depth = int(nets["depth"].iloc[0])
     layer_ticks(axes[0, 0], depth)
     axes[0, 0].set_xticks([1, depth // 2, depth])
@@ -120,12 +124,12 @@ def draw(frames: Frames, page: Page) -> list[Drawn]:
     return [Drawn("cures_by_layer", figure, claim, held, foot, table, ("log10_delta_rms",))]
 
 
-def _verdict_words(ax: Axes, text: str) -> None:
+def _verdict_words(ax: Axes, text: str, size: float) -> None:
     colour, mark = _MARKS.get(text.split(":")[0], (GREY, ""))
     text = text.replace("makes the opposite ill", "opposite ill")
     ax.margins(y=0.08)
     ax.annotate(
-        text, (0.0, 1.0), (8 if mark else 1, 2), xycoords="axes fraction", textcoords="offset points", va="bottom", size=6.2, color=INK if mark else GREY
+        text, (0.0, 1.0), (8 if mark else 1, 2), xycoords="axes fraction", textcoords="offset points", va="bottom", size=size, color=INK if mark else GREY
     )
     if mark:
         # The middle of the text's line: its size over two, above the offset.
