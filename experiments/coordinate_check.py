@@ -20,14 +20,16 @@ NAMES = {"uniform": "standard: one rate", "mup": "maximal update: rates by layer
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """Mean change of each layer over width, both parametrizations at one scale."""
     table = changes(frames)
+    last = int(frames.layers["step"].max())
     ends = (0.5 * table["change"].min(), 2 * table["change"].max())
     panels = [
-        Panel(name, "width", "mean |change| of h after 3 steps", change_curves(table, rates), xscale="log", yscale="log", limits=ends)
+        Panel(name, "width", f"mean |change| of h after {last} steps", change_curves(table, rates), xscale="log", yscale="log", limits=ends)
         for rates, name in NAMES.items()
     ]
+    base = frames.runs["rates.base_width"].max()
     title = "At one learning rate wide nets move further in a step; with the rates of mup every layer moves as far at any width."
-    setting = frames.setting(frames.runs, ("width", "rates", "init"), "after 3 steps")
-    return [overlay(page, "coordinate_check", title, setting, f"Base width 64: there both have the same rates. Source: {SOURCE}.", panels)]
+    setting = frames.setting(frames.runs, ("width", "rates", "init"), f"after {last} steps")
+    return [overlay(page, "coordinate_check", title, setting, f"Base width {base:g}: there both have the same rates. Source: {SOURCE}.", panels)]
 
 
 def claims(frames: Frames) -> list[Claim]:

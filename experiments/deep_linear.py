@@ -29,8 +29,12 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     panels = [Panel(f"{matrices} matrices", "rate × steps", "strength of the mode", mode_points(frames, matrices)) for matrices in frames.settings["curves"]]
     panels.append(Panel("loss to 1 %", "matrices", "steps", step_points(frames.tables["steps"]), xscale="log", yscale="log"))
     title = "Modes of a deep linear net are learned along known curves, strong ones first; orthogonal weights make depth cost nothing."
-    text = f"Rate 0.1 / depth, Gaussian the better of two; {frames.settings['most']:,} steps: not met by then. Source: {SOURCE}."
-    setting = "Gradient descent on ‖T − W_M … W_1‖²/2, float64; left two: extrapolated to steps of 0. Third: 24 × 24, median of seeds."
+    s = frames.settings
+    rates = " or ".join(f"{rate:g}" for rate in s["gaussian"]["rates"])
+    text = f"Third: rate {s['orthogonal']['rates'][0]:g} / depth, Gaussian the better of {rates}; {s['most']:,} steps: not met by then. Source: {SOURCE}."
+    setting = "Gradient descent on ‖T − W_M … W_1‖²/2, float64; first two: extrapolated to steps of 0. Third: {size} × {size}, median of {seeds} seeds.".format(
+        **s
+    )
     return [overlay(page, "deep_linear", title, setting, text, panels)]
 
 

@@ -23,8 +23,10 @@ SICK, SKIP, ORTHOGONAL = "sigmoid small", "sigmoid small, identity residual", "t
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """Loss over steps at each cure's best rate, and what it gets right of what it has not seen."""
     right = training_speed(frames).groupby("cure")["test_accuracy"].mean()
-    title = f"Of {len(right)} nets of 32 layers {int((right >= TRAINED).sum())} learn to read digits; where the gradient does not arrive, no rate helps."
-    held = "MNIST, 4,000 images, width 64, batch 128, sgd, 600 steps; 2 seeds."
+    count, depth = int((right >= TRAINED).sum()), int(frames.runs["depth"].max())
+    title = f"Of {len(right)} nets of {depth} layers {count} learn to read digits; where the gradient does not arrive, no rate helps."
+    shown = ("activation", "init", "norm", "residual", "clip", "penalty", "learning_rate")
+    held = frames.setting(frames.runs, shown, f"{frames.runs['steps'].max()} steps")
     text = f"Dotted: half of the loss of equal odds, ln 10. Learned: {TRAINED:g} of the images. Source: {SOURCE}."
     return [draw_training_speed(frames, page, "mnist_cures", title, held, text)]
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import sys
 
+import numpy as np
+
 from gradyn.core import Source
 from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, main, overlay, seed_claim, span_curves, time_spans
 
@@ -22,16 +24,19 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     """What the gradient loses over the sequence while training, and how often the symbol is recalled."""
     table = time_spans(frames)
     right = [
-        Curve("no penalty" if coefficient == 0 else f"penalty, coefficient {coefficient:g}", [place] * len(runs), runs["test_accuracy"])
+        Curve("no penalty" if coefficient == 0 else f"penalty, coefficient {coefficient:g}", place + np.linspace(-0.2, 0.2, len(runs)), runs["test_accuracy"])
         for place, (coefficient, runs) in enumerate(frames.runs.groupby("penalty.coefficient"))
     ]
     panels = [
         Panel("gradient from the last step back to the first", "step of training", "growth of dL/dh [decades]", span_curves(table)),
         Panel("recalled, held-out sequences", "", "accuracy", right, limits=(0, 1.02), ticks=[(0, "without"), (1, "with")]),
     ]
-    title = "A penalty on steps that shrink the gradient brings it back to the first step at once; after 600 steps the net recalls no better for it."
-    setting = frames.setting(frames.runs, ("penalty",), "recurrent weights N(0, 0.5²/n)")
-    return [overlay(page, "steady_gradients", title, setting, f"Mean of seeds; right: a mark a seed, guessing has 1/8. Source: {SOURCE}.", panels)]
+    steps, scale, symbols = (frames.runs[name].max() for name in ("steps", "cell.recurrent_scale", "data.symbols"))
+    title = f"A penalty on steps that shrink the gradient brings it back to the first step at once; after {steps} steps the net recalls no better for it."
+    setting = frames.setting(frames.runs, ("penalty",), f"recurrent weights N(0, {scale:g}²/n)")
+    return [
+        overlay(page, "steady_gradients", title, setting, f"First: mean of seeds; second: a mark a seed, guessing has 1/{symbols:g}. Source: {SOURCE}.", panels)
+    ]
 
 
 def claims(frames: Frames) -> list[Claim]:

@@ -12,20 +12,20 @@ from gradyn.report.trainable import best_rates, cure_words
 
 # Steps over which the loss of single batches is averaged.
 WINDOW = 20
+# Half of the loss of equal odds over the ten classes of digits.
+HALF = float(np.log(10) / 2)
 
 
 def training_speed(frames: Frames) -> pd.DataFrame:
     """One row a cure and seed at the cure's best rate, cures in the order of the grid.
 
-    `steps_to_half`: the first step at which the mean loss of the last WINDOW steps is at most half of that of equal odds, ln(classes) / 2; inf
-    where none is.
+    `steps_to_half`: the first step at which the mean loss of the last WINDOW steps is at most HALF; inf where none is.
     """
     chosen = chosen_runs(frames)
-    half = np.log(10) / 2
     rows = []
     for run in chosen.itertuples():
         loss = _smoothed(frames, run.run_id)
-        below = loss.index[loss <= half]
+        below = loss.index[loss <= HALF]
         rows.append((run.cure, run.seed, run.learning_rate, float(below[0]) if len(below) else np.inf, run.final_accuracy, run.test_accuracy))
     return pd.DataFrame(rows, columns=["cure", "seed", "learning_rate", "steps_to_half", "final_accuracy", "test_accuracy"])
 
@@ -61,7 +61,7 @@ def draw_training_speed(frames: Frames, page: Page, stem: str, title: str, setti
         left.plot(kept.index[place * 2 :: 16], kept.iloc[place * 2 :: 16], mark, color=colour, markersize=4)
         right.plot(runs["test_accuracy"].fillna(0.0), [place] * len(runs), mark, color=colour, markersize=5, clip_on=False)
         points.append(pd.DataFrame({"cure": cure, "step": kept.index, "loss": kept.to_numpy()}))
-    left.axhline(np.log(10) / 2, color=GREY, linestyle=":", linewidth=0.8)
+    left.axhline(HALF, color=GREY, linestyle=":", linewidth=0.8)
     left.set_yscale("log")
     left.set_xlabel("step")
     left.set_ylabel("loss")
