@@ -283,6 +283,7 @@ def _first_setting(runs: pd.DataFrame, parent: str, axis: str) -> pd.Series:
 _SETTING = {
     "depth": "depth {}",
     "width": "width {}",
+    "cell": "cell {}",
     "activation": "{}",
     "init": "init {}",
     "norm": "{} norm",
@@ -294,10 +295,13 @@ _SETTING = {
     "loss": "{}",
     "batch_size": "batch {}",
     "optimizer": "{}",
+    "rates": "rates {}",
     "learning_rate": "rate {:g}",
 }
-_OF_UPDATES = {"clip", "optimizer", "learning_rate"}
+_OF_UPDATES = {"clip", "optimizer", "rates", "learning_rate"}
 _PLAIN_WORDS = {
+    ("cell", "feedforward"): "",
+    ("rates", "uniform"): "",
     ("norm", "none"): "no norm",
     ("residual", "plain"): "no skip",
     ("clip", "none"): "no clipping",
