@@ -79,6 +79,17 @@ class L4(AbstractWeighted):
         return self.coefficient * w_RNM.pow(4).sum((1, 2))
 ''',
     ),
+    "rates": (
+        "optim/rates.py",
+        "slow_readout",
+        '''
+class SlowReadout(AbstractRates):
+    """The readout learns at half of the rate."""
+
+    def factor(self, parameter: Parameter, *, depth: int, width: int, is_adaptive: bool) -> float:
+        return 0.5 if parameter.layer == depth else 1.0
+''',
+    ),
     "optimizer": (
         "optim/optimizers.py",
         "sign_sgd",
