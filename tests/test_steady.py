@@ -59,6 +59,7 @@ def test_the_steady_penalty_adds_the_immediate_gradient_of_the_paper(phi: Any) -
         plain, extra = own["cell.hidden.weight"].detach() - own["cell.hidden.weight"].grad, 0.7 * steady_by_autograd(spec)
         inputs = (own["cell.input.weight"].detach() - own["cell.input.weight"].grad).square().sum()
         for coefficient, hidden in ((0.0, plain), (0.7, plain - extra)):
+            # Norms of order 4, of some hundred sums of order 1 that round by 1e-16: 1e-13.
             # weight_l2 of a step is of [W_ih, W_hh] or W_hh: whichever, the change is seen to rounding.
             found = moved[coefficient][run, 1, 0]
             assert min(abs(found - hidden.norm()), abs(found - (hidden.square().sum() + inputs).sqrt())) < 1e-12
