@@ -1,7 +1,7 @@
 """A deep linear net learns each mode of its target along a curve known beforehand; from orthogonal weights in as many steps at any depth.
 
 Source: Saxe, McClelland and Ganguli 2014 (arXiv:1312.6120), sections 1 to 3; whitened inputs are the unit vectors here.
-Cost: 90,000 steps of 3 x 3 matrices, 60,000 of 24 x 24; half a minute.
+Cost: 84,000 steps of 3 x 3 matrices, some 90,000 of 24 x 24; ten seconds of one core.
 Command: python experiments/deep_linear.py --run
 """
 
