@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradyn.nn import BatchNorm, Fixup, HeNormal, Large, LayerNorm, Linear, Rezero, Sigmoid, Small, Tanh
+from gradyn.nn import BatchNorm, Fixup, HeNormal, Large, LayerNorm, Linear, Relu, Rezero, Sigmoid, Small, Tanh
 from gradyn.optim import GlobalL2
 from gradyn.sweep import Log, RunSpec, Schedule, execute
 from runs import make_spec
@@ -88,3 +88,9 @@ def test_a_gradient_of_1e60_in_float32_moves_the_weights_by_the_rate():
     moved = 10.0 ** np.asarray(records.layers["log10_update_ratio"]) * np.asarray(records.layers["weight_l2"])
     # Rate 1 and norm 1: all parameters together move by 1; the biases' share is left out here, so at most 1.
     assert 0.5 < np.sqrt((moved**2).sum()) <= 1 + 1e-6
+
+
+def test_a_net_through_which_nothing_passes_though_no_layer_is_cut_is_saturated():
+    # The right class has all of the softmax: the output's cotangent is exactly 0, and with it every gradient, from the readout down.
+    spec = make_spec(activation=Relu(), init=Large(std=3.0), width=3, depth=9, batch_size=1, steps=0, seed=6, dtype="float64")
+    assert health(spec) == ("saturated", 0, 9)
