@@ -4,7 +4,8 @@
     Curve("width 64", k, share, theory=binomial, is_bars=True)                 a histogram with its law
     overlay(page, "sigmoid_vanishing", claim, setting, text, [Panel(...), Panel(...)])
 
-Measurement solid or marked, theory dashed, rivals dotted in grey; one colour a curve in every panel that names it.
+Measurement solid or marked, theory dashed; one colour a curve in every panel that names it. Rivals dotted, in grey; several of a panel in the
+colours of their curves.
 """
 
 from __future__ import annotations
@@ -150,6 +151,7 @@ def _draw(ax: Axes, panel: Panel) -> None:
     ax.set_yscale(panel.yscale)
     keys = []
     labels = [curve.label for curve in panel.curves]
+    is_one_rival = sum(curve.rival is not None for curve in panel.curves) == 1
     for place, curve in enumerate(panel.curves):
         colour, mark = look(*curve.value, [curve.value[1]]) if curve.value else look("", curve.label, labels)
         x = np.asarray(curve.x, dtype=float)
@@ -161,7 +163,7 @@ def _draw(ax: Axes, panel: Panel) -> None:
             _points_on(ax, curve, x, colour, mark)
         # Drawn over its points: where both agree, the dashes are what shows that there is a theory at all.
         for values, style in (
-            (curve.rival, {"color": GREY, "linestyle": ":", "linewidth": 1.0}),
+            (curve.rival, {"color": GREY if is_one_rival else colour, "linestyle": ":", "linewidth": 1.0}),
             (curve.theory, {"color": _dark(colour, curve), "linestyle": "--", "linewidth": 1.0}),
         ):
             if values is not None:
