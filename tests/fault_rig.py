@@ -24,7 +24,7 @@ import pyarrow as pa
 from gradyn.store import TABLES, Table, arrow_schema, status
 from gradyn.store.schema import KEYS, PROVENANCE_COLUMNS
 
-VOLATILE = {"wall_s", *(column.name for column in PROVENANCE_COLUMNS)}
+VOLATILE = {"wall_s", "cpu_s", *(column.name for column in PROVENANCE_COLUMNS)}
 DISK = 64 * 2**20
 ENDED = {0, 1, 2, 129, 130, 143, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
 _libc = ctypes.CDLL(None, use_errno=True)

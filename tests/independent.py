@@ -105,11 +105,16 @@ def run(spec: RunSpec, dtype: torch.dtype = torch.float64) -> Seen:
             value.grad = grads[name]
         rows = _layer_rows(spec, values, passes, with_spectrum=step == 0)
         before = _l2(*grads.values())
-        at_step: Row = {"loss": float(loss.detach()), "log10_grad_l2": _log10(before), "clip_scale": 1.0, "accuracy": labels.share_right(x, passes[-1].x)}
+        at_step: Row = {"loss": float(loss.detach()), "log10_grad_l2": _log10(before), "accuracy": labels.share_right(x, passes[-1].x)}
+        at_step |= {"clip_scale": 1.0, "clip_cosine": 1.0 if before else math.nan}
         if spec.steps:
             old = {name: value.detach().clone() for name, value in values.items()}
+            unclipped = [grad.detach().clone() for grad in grads.values()]
             _clip(spec, values)
-            at_step["clip_scale"] = _l2(*(value.grad for value in values.values() if value.grad is not None)) / before if before != 0 else 1.0
+            after = _l2(*(value.grad for value in values.values()))
+            at_step["clip_scale"] = after / before if before != 0 else 1.0
+            dot = sum(float((grad / before * value.grad / after).sum()) for grad, value in zip(unclipped, values.values(), strict=True))
+            at_step["clip_cosine"] = dot if before * after else math.nan
             _decay_and_step(spec, values, optimizer)
             for layer, row in enumerate(rows, start=1):
                 name = f"layers.{layer}.weight"

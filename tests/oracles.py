@@ -22,6 +22,7 @@ class Measured:
     log10_grad_w_l2: list[list[float]] = field(default_factory=list)
     log10_grad_b_l2: list[list[float | None]] = field(default_factory=list)
     clip_scale: list[float] = field(default_factory=list)
+    clip_cosine: list[float] = field(default_factory=list)
     weights: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -48,9 +49,12 @@ def plain_loop(spec: RunSpec) -> Measured:
         seen.log10_grad_b_l2.append([log10(norms[name]) if (name := f"layers.{layer}.bias") in norms else None for layer in layers])
         seen.log10_grad_l2.append(log10(total))
         if spec.steps:
+            before = torch.cat([grad.detach().clone().flatten() for grad in grads.values()])
             _clip(spec, module)
-            after = torch.stack([p.grad.norm() for p in module.parameters() if p.grad is not None]).norm()
+            clipped = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in module.parameters()])
+            after = clipped.norm()
             seen.clip_scale.append(float(after / total) if total > 0 else 1.0)
+            seen.clip_cosine.append(float((before / total) @ (clipped / after)) if min(total, after) > 0 else math.nan)
             _decay(spec, module)
             optimizer.step()
     seen.weights = {name: p.detach().clone() for name, p in module.named_parameters()}

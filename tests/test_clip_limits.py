@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradyn.core import Scaled, log2_l2
+from gradyn.core import Scaled, cosine, log2_l2, log2_total
 from gradyn.optim import AbstractClip, GlobalL2, LayerL2
 
 # A gradient is rounded once, to float32: half an eps of 2**-23, and log2 of its norm, of size n, is off by an eps of 2**-52 of n.
@@ -86,3 +86,18 @@ def test_a_gradient_of_1e60_gives_a_finite_right_update(clip: GlobalL2 | LayerL2
     for ours, mantissa in zip(found, mantissas, strict=True):
         # log2 of a norm of 2**1000 is off by 2**-43, so is the factor, times ln 2: nothing beside float32's roundings.
         assert torch.allclose(ours.double(), mantissa.double() / total, rtol=3 * ROUNDED, atol=0)
+
+
+@pytest.mark.parametrize("exponent", [-3000, -200, 0, 200, 3000])
+def test_the_cosine_of_clipping_holds_at_any_size(exponent: int, rng: np.random.Generator) -> None:
+    # Signs times a constant, what the smallest threshold leaves of a gradient: the cosine is the l1 norm over l2 norm and root of the number.
+    mantissas = [torch.from_numpy(rng.standard_normal((2, *shape))) for shape in ((7, 5), (7,), ())]
+    pairs = [(Scaled(mantissa, np.array([exponent, 0])), mantissa.sign() * 1e-5) for mantissa in mantissas]
+    sizes = [log2_total(log2_l2(tensors)) for tensors in ([one for one, _ in pairs], [Scaled.plain(two) for _, two in pairs])]
+    flat = np.concatenate([mantissa.reshape(2, -1).numpy() for mantissa in mantissas], 1)
+    expected = np.abs(flat).sum(1) / np.linalg.norm(flat, axis=1) / math.sqrt(flat.shape[1])
+    # log2 norms near 3,000 are rounded by 3000 eps / 2 each, four of them in the exponent of two.
+    assert cosine(pairs, *sizes) == pytest.approx(expected, rel=4 * 3000 * 2.0**-53 + 1e-14)
+    # Turned round, it is minus that: it is a cosine, not a ratio of norms.
+    assert cosine([(one, -two) for one, two in pairs], *sizes) == pytest.approx(-expected, rel=1e-11)
+    assert np.isnan(cosine(pairs, np.array([-np.inf, np.inf]), sizes[1])).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 import gradyn.report.measured as module
 from gradyn.core import ConfigError
-from gradyn.report import Claim, Experiment, Twin, experiments, kept, measure_once, read
+from gradyn.report import Claim, Experiment, Frames, Twin, experiments, kept, measure_once, read
 from gradyn.report import experiment as script
 from hydra_plugins.gradyn.compose import plan
 
@@ -215,3 +216,10 @@ def test_what_the_yaml_says_to_the_script_is_no_part_of_a_run() -> None:
     with_smoke = plan(["experiment=quick", "depth=4", "activation=relu", "init=he_normal"])
     assert "smoke" not in with_smoke.config
     assert "\n  depth: 4" in with_smoke.config
+
+
+def test_seconds_are_of_the_processor_and_of_the_clock_where_a_run_knows_no_other() -> None:
+    runs = pd.DataFrame({"run_id": ["a", "b"], "wall_s": [100.0, 7.0], "cpu_s": [2.0, None]})
+    frames = Frames("made_up", runs, *(pd.DataFrame(),) * 2, None)
+    assert frames.seconds == 9.0
+    assert replace(frames, runs=runs.drop(columns="cpu_s")).seconds == 107.0

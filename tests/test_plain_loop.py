@@ -46,7 +46,9 @@ def assert_agrees(spec: RunSpec) -> None:
             value, expected = records.steps[name][step], getattr(seen, name)[step]
             assert abs(value - expected) <= bound * max(1.0, abs(expected)), f"{spec}: {name} at step {step}: {value!r}, autograd {expected!r}"
         if spec.steps:
-            assert abs(records.steps["clip_scale"][step] - seen.clip_scale[step]) <= bound, f"{spec}: clip_scale at step {step}"
+            for name in ("clip_scale", "clip_cosine"):
+                value, expected = records.steps[name][step], getattr(seen, name)[step]
+                assert value == pytest.approx(expected, rel=0, abs=bound, nan_ok=True), f"{spec}: {name} at step {step}"
 
 
 @pytest.mark.parametrize("activation", catalogue.activations(), ids=repr)

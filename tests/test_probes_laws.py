@@ -44,7 +44,7 @@ def bits(specs: list[RunSpec], probes: tuple[AbstractProbe, ...]) -> list[dict[s
         for name, column in table.items():
             for spec, row in zip(specs, found, strict=True):
                 own = column[table["run_id"] == spec.run_id]
-                if name != "wall_s":
+                if name not in ("wall_s", "cpu_s"):
                     row[name] = np.ma.filled(own, -1.0).tobytes() if own.dtype != object else repr(own.tolist()).encode()
     return found
 

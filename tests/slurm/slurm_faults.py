@@ -15,7 +15,7 @@ from gradyn.sweep.ledger import job_name
 HERE = Path(__file__).resolve().parent
 KEYS = {"runs": ["run_id"], "steps": ["run_id", "step"], "layers": ["run_id", "step", "layer"]}
 # Of the machine and the moment.
-_OF_THE_MOMENT = ("wall_s", "date", "commit", "dirty")
+_OF_THE_MOMENT = ("wall_s", "cpu_s", "date", "commit", "dirty")
 
 
 def make_plan(folder: Path, specs: list[RunSpec], **execution: object) -> Plan:

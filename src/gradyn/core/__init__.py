@@ -19,7 +19,7 @@ from gradyn.core.source import Source
 if TYPE_CHECKING:
     from gradyn.core.formats import FORMATS, Format, flushing
     from gradyn.core.lanes import LANE, elementwise, products
-    from gradyn.core.scaled import Scaled, contracted, expand, l2, log2, log2_l2, log2_total, outer, powers_of_two, rounded
+    from gradyn.core.scaled import Scaled, contracted, cosine, expand, l2, log2, log2_l2, log2_total, outer, powers_of_two, rounded
 
 __all__ = [
     "FORMATS",
@@ -31,6 +31,7 @@ __all__ = [
     "Scaled",
     "Source",
     "contracted",
+    "cosine",
     "elementwise",
     "expand",
     "flushing",

@@ -218,6 +218,22 @@ def log2_total(log2_l2_RP: Floats) -> Floats:
         return log2(np.exp2(2 * (log2_l2_RP - shift_R[:, None])).sum(1)) / 2 + shift_R
 
 
+def cosine(pairs: Sequence[tuple[Scaled, Tensor]], log2_first_R: Floats, log2_second_R: Floats) -> Floats:
+    """Cosine between several tensors together and as many of plain numbers, [R], summed in float64; nan where a norm is 0 or not finite.
+
+    Args:
+        pairs: a tensor and its plain one.
+        log2_first_R: log2 of the norm of all first ones together.
+        log2_second_R: of all second ones.
+    """
+    total_R = np.zeros(len(log2_first_R))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for scaled, plain in pairs:
+            dot_R = (scaled.mantissa.double() * plain.double()).reshape(len(plain), -1).sum(1).cpu().numpy()
+            total_R += dot_R * np.exp2(scaled.exponent - log2_first_R - log2_second_R)
+    return np.where(np.isfinite(log2_first_R) & np.isfinite(log2_second_R), total_R, np.nan)
+
+
 def expand(factor_R: Tensor, like: Tensor) -> Tensor:
     """factor [R] shaped to multiply a tensor [R, ...]."""
     return factor_R.view(-1, *(1,) * (like.dim() - 1))

@@ -83,4 +83,5 @@ STEP_COLUMNS: tuple[Column, ...] = (
     _step("accuracy", "share", "accuracy", "share of the batch whose largest output is the label's; null without labels"),
     _step("log10_grad_l2", "log10 of [loss / parameter]", r"$\log_{10}\,\|\nabla L\|$", "log10 of the norm of all parameters' gradients together"),
     _step("clip_scale", "ratio", "clip scale", "norm of the gradient after clipping over the norm before"),
+    _step("clip_cosine", "cosine", "cosine of clipping", "between the gradient before clipping and after; nan where one is 0 or not finite"),
 )

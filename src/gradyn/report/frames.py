@@ -64,7 +64,9 @@ class Frames:
     @property
     def seconds(self) -> float:
         """What the runs and the measurement took, in seconds of one core; nan where it isn't known."""
-        runs = float(self.runs["wall_s"].sum()) if "wall_s" in self.runs else 0.0
+        # Runs of an earlier version know their wall time only.
+        columns = [self.runs[name] for name in ("cpu_s", "wall_s") if name in self.runs]
+        runs = float(columns[0].fillna(columns[-1]).sum()) if columns else 0.0
         return runs + float(self.made.get("seconds", 0.0 if len(self.runs) else math.nan))
 
     @cached_property

@@ -64,6 +64,7 @@ RESULT_COLUMNS = (
     Column("final_accuracy", "share", "right answers over those samples; null without labels", "run", "final accuracy"),
     Column("test_accuracy", "share", "right answers over the held-out part's whole batches after the last update; null without labels", "run", "test accuracy"),
     Column("wall_s", "s", "wall time of the run's stack over the runs in it", "run", "wall time"),
+    Column("cpu_s", "s", "processor time of the run's stack over the runs in it, of one core; an accelerator's isn't in it", "run", "processor time"),
 )
 
 PROVENANCE_COLUMNS = (

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradyn.core import FORMATS, LANE, Format, Scaled, flushing, l2, log2, log2_l2, log2_total
+from gradyn.core import FORMATS, LANE, Format, Scaled, cosine, flushing, l2, log2, log2_l2, log2_total
 from gradyn.nn import AnyNet, LayerPass, Net, Parameters, initial_parameters, net_of
 from gradyn.probes import LOG10_2, AbstractPathProbe, Cells, Moment, WeightPath, log10_update_ratios, measure_layers
 from gradyn.sweep.batches import Batches
@@ -63,7 +63,7 @@ def execute(specs: Sequence[RunSpec], log: Log, device: str = "cpu") -> Records:
 
 
 def _execute(specs: Sequence[RunSpec], log: Log, device: str, *, is_saturated: bool) -> Records:
-    started = time.perf_counter()
+    started = _clocks()
     first = specs[0]
     format_ = FORMATS[first.dtype]
     with torch.no_grad(), flushing(first.backward != "plain"):
@@ -83,8 +83,13 @@ def _execute(specs: Sequence[RunSpec], log: Log, device: str, *, is_saturated: b
         if "final_loss" in final:
             is_lost_R |= ~torch.isfinite(final["final_loss"])
         health.inspect_end(first.steps, is_lost_R)
-    seconds = (time.perf_counter() - started) / len(specs)
-    return _records(specs, net, kept, health, final, seconds)
+    wall_s, cpu_s = (_clocks() - started) / len(specs)
+    return _records(specs, net, kept, health, final, {"wall_s": wall_s, "cpu_s": cpu_s})
+
+
+def _clocks() -> NDArray[np.float64]:
+    # Of the process, not of the thread: whoever lets torch have more threads than one pays for them.
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def _in_two(specs: Sequence[RunSpec], needs_float64_R: NDArray[np.bool_], log: Log, device: str) -> Records:
@@ -173,7 +178,7 @@ def _train(
                 for probe in log.probes:
                     values |= probe.measure(moment)
             kept.layer_values.append(values)
-        after_R = before_R
+        after_R, cosine_R = before_R, np.where(np.isfinite(before_R), 1.0, np.nan)
         if first.steps:
             log2_factors_RP = first.clip.log2_factors(log2_l2_RP, layer_of)
             for place, name in enumerate(names):
@@ -181,8 +186,13 @@ def _train(
                 first.clip.limited(gradients[name], parameters[name], factor_R, gradient_views[name])
             if first.clip.is_elementwise:
                 after_R = log2(l2(gradients_RP).cpu().numpy())
+                pairs = [(gradients[name], gradient_views[name]) for name in names]
+                cosine_R = cosine(pairs, before_R, after_R)
             elif log2_factors_RP is not None:
                 after_R = log2_total(log2_l2_RP + log2_factors_RP)
+                # <g, f g> is the squared norm of sqrt(f) g.
+                with np.errstate(invalid="ignore"):
+                    cosine_R = np.exp2(2 * log2_total(log2_l2_RP + log2_factors_RP / 2) - before_R - after_R)
             previous = {name: parameters[name].clone() for name in matrices} if is_measured else None
             if followers:
                 before_RP, here_RP = here_RP, flat_RP.clone()
@@ -200,7 +210,7 @@ def _train(
             # A gradient of exact zeros is not clipped: -inf minus -inf would be nan.
             with np.errstate(invalid="ignore"):
                 scale_R = np.where(np.isneginf(before_R), 1.0, np.exp2(after_R - before_R))
-            row = {"loss": loss_R.double().cpu().numpy(), "log10_grad_l2": before_R * LOG10_2, "clip_scale": scale_R}
+            row = {"loss": loss_R.double().cpu().numpy(), "log10_grad_l2": before_R * LOG10_2, "clip_scale": scale_R, "clip_cosine": cosine_R}
             labels_RB = batches.labels(step)
             if labels_RB is not None:
                 row["accuracy"] = (output_RBC.max(2).indices == labels_RB).double().mean(1).cpu().numpy()
@@ -274,7 +284,7 @@ def _final(first: RunSpec, net: AnyNet, parameters: Parameters, batches: Batches
     return found
 
 
-def _records(specs: Sequence[RunSpec], net: AnyNet, kept: _Steps, health: Health, final: dict[str, Tensor], seconds: float) -> Records:
+def _records(specs: Sequence[RunSpec], net: AnyNet, kept: _Steps, health: Health, final: dict[str, Tensor], seconds: dict[str, float]) -> Records:
     ids = np.array([spec.run_id for spec in specs], dtype=object)
     runs, depth = len(specs), len(net.layers)
     steps: Table = _keys(ids, [("step", kept.step_numbers)])
@@ -291,7 +301,7 @@ def _records(specs: Sequence[RunSpec], net: AnyNet, kept: _Steps, health: Health
         "status": np.array(health.status, dtype=object),
         "first_bad_step": np.array(health.first_bad_step, dtype=object),
         "first_bad_layer": np.array(health.first_bad_layer, dtype=object),
-        "wall_s": np.full(runs, seconds),
+        **{name: np.full(runs, value) for name, value in seconds.items()},
         **{name: value.cpu().numpy() for name, value in final.items()},
     }
     return Records(layers, steps, table)
