@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gradyn.report import Frames, changes, decay_lines, decayed, stability_runs, time_spans, training_speed, width_slopes
+from gradyn.report import Frames, changes, clipped_steps, decay_lines, decayed, largest_safe_rate, stability_runs, time_spans, training_speed, width_slopes
 from gradyn.report.trainable import at_best_rate
 from gradyn.report.trainable_map import normalized_scale, trainable_cells
 from gradyn.theory import batch_norm_rate, depth_scales
@@ -124,3 +124,29 @@ def test_decaying_weights_are_followed_to_the_step_at_which_their_cotangents_nei
     assert table["log_factor_said"].to_numpy() == pytest.approx(2 * np.log(0.99) * np.arange(4), abs=1e-15)
     (line,) = decay_lines(table).itertuples()
     assert (line.slope, line.crossing) == pytest.approx((-0.02, 5.0))
+
+
+def test_the_largest_safe_rate_is_below_the_first_at_which_any_seed_fails():
+    def nets(clip: str, shares: dict[float, tuple[float, float]]) -> list[dict[str, Any]]:
+        return [
+            run(f"{clip}{rate}{seed}", clip=clip, learning_rate=rate, test_accuracy=share) for rate, pair in shares.items() for seed, share in enumerate(pair)
+        ]
+
+    # One seed of two fails at 0.3; that both learn at 1 again is luck. A share that is not known is not learnt.
+    runs = nets("value", {1.0: (1.0, 1.0), 0.1: (0.95, 1.0), 0.3: (1.0, 0.2), 0.03: (1.0, 1.0)})
+    runs += nets("none", {0.1: (1.0, 1.0), 0.03: (0.9, 1.0)}) + nets("adaptive", {0.1: (1.0, 1.0), 0.3: (1.0, 0.91)}) + nets("global_l2", {0.1: (np.nan, 1.0)})
+    frames = frames_of(runs, {})
+    assert {clip: largest_safe_rate(frames, clip, 0.9) for clip in ("value", "none", "adaptive", "global_l2")} == {
+        "value": 0.1,
+        "none": 0.0,
+        "adaptive": 0.3,
+        "global_l2": 0.0,
+    }
+
+
+def test_clipped_steps_say_where_a_clip_binds_and_how_long_the_step_is():
+    runs = [run("a", clip="global_l2", learning_rate=0.1), run("b", clip="none", learning_rate=0.3)]
+    steps = pd.DataFrame({"run_id": list("aab"), "step": [0, 1, 0], "loss": 1.0, "log10_grad_l2": [2.0, -1.0, 3.0], "clip_scale": [0.01, 1.0, 1.0]})
+    found = clipped_steps(Frames("x", pd.DataFrame(runs), steps.assign(clip_cosine=1.0), pd.DataFrame()), 0.1)
+    assert found["binds"].tolist() == [1.0, 0.0]
+    assert found["length"].tolist() == pytest.approx([1.0, 0.1])

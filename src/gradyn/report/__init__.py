@@ -17,6 +17,7 @@ from gradyn.report.autodiff_numeric import draw_numeric
 from gradyn.report.autodiff_one_curve import draw_one_curve
 from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
 from gradyn.report.clipped_descent import descents, largest_curvature
+from gradyn.report.clipped_training import clip_curves, clip_words, clipped_steps, largest_safe_rate
 from gradyn.report.cures import Cure, cure_nets, cure_table, families, state, verdict
 from gradyn.report.decays import decay_claim, decay_curve, differences, logarithms
 from gradyn.report.deep_linear import deep_linear_tables, half_rises, mode_claims, mode_curves, mode_points, step_claims, step_points, steps_to_target
@@ -102,7 +103,10 @@ __all__ = [
     "claims_curve",
     "claims_table",
     "clip_claims",
+    "clip_curves",
+    "clip_words",
     "clipped_cosines",
+    "clipped_steps",
     "crossover",
     "cure_nets",
     "cure_table",
@@ -154,6 +158,7 @@ __all__ = [
     "jacobian_products",
     "kept",
     "largest_curvature",
+    "largest_safe_rate",
     "last_power",
     "layer_curve",
     "layer_values",
