@@ -30,7 +30,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
         Panel("Each branch its law", "branch and L", label, [claims_curve("", [x], [c]) for x, c in enumerate(judged)], ticks=list(enumerate(NAMES))),
         Panel("BN", "blocks L", label, [claims_curve("", [30], judged[2:3], theory=product, theory_x=BLOCKS, rival=usual)], rival="the usual L + 1"),
     ]
-    setting = "At initialization, carried to infinite width (BN: width 128, 64 samples); cotangent N(0, 1)."
+    setting = "At initialization, carried to infinite width (BN: 64 samples); cotangent N(0, 1)."
     return [overlay(page, "residual_growth", "Growth along a skip is what the branch makes it.", setting, TEXT, panels)]
 
 
