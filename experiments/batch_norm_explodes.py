@@ -34,7 +34,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
         by_layer.append(Curve(f"B = {batch}", layers[::3], 2 * (log10_delta[:, ::3] - log10_delta[:, [middle]]).mean(0), theory=line, theory_x=layers))
     claim = "Batch norm makes gradients explode in every plain net, faster the smaller the batch."
     setting = "Plain nets φ(BN(W x)) at initialization, weights N(0, 1 / N), gain 1, shift 0, eps 0; cotangent N(0, 1)."
-    text = "First: factor of |δ|² a layer; both widths carried to infinite width. Second: theory's slope through the middle layer, past the first and last six."
+    text = "First: factor of |δ|² a layer; all widths carried to infinite width. Second: theory's slope through the middle layer, past the first and last six."
     panels = [
         Panel("Rate", "batch size B [samples]", r"$|\delta_l|^2 / |\delta_{l+1}|^2$", over_batch, xscale="log", rival="ReLU's limit, π / (π − 1)"),
         Panel("ReLU, layer by layer", "layer l, from the input", r"$\log_{10} |\delta_l|^2$, 0 in the middle", by_layer),

@@ -87,8 +87,6 @@ def test_two_widths_are_carried_to_infinite_width(rng: np.random.Generator) -> N
     assert stats.kstest(2 * stats.t.sf(np.abs(values - 0.7) / errors, degrees), "uniform").pvalue > 1e-4
     one = wide_limit({100: pd.Series([1.0, 2.0, 3.0])})
     assert one == pytest.approx((2.0, 1 / math.sqrt(3), 2.0))
-    with pytest.raises(ValueError, match="one width or two"):
-        wide_limit({1: pd.Series([1.0]), 2: pd.Series([1.0]), 3: pd.Series([1.0])})
 
 
 def test_a_rate_is_claimed_as_a_factor(rng: np.random.Generator) -> None:

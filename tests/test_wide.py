@@ -51,3 +51,18 @@ def test_a_bias_that_falls_as_one_over_width_cancels() -> None:
 def test_a_claim_without_runs_is_not_tested() -> None:
     values = by_layer_and_run(frames(), layer=9).set_index(["width", "seed"])["column"]
     assert wide_claim("made", values, 1.0).verdict == "not tested"
+
+
+def test_three_widths_cancel_the_square_too_and_pay_for_it_with_variance() -> None:
+    def at(width: int) -> pd.Series:
+        return pd.Series(2.0 + 3 / width - 70 / width**2 + SCATTER)
+
+    claim = wide_claim("made", {width: at(width) for width in (64, 128, 256)}, 2.0)
+    assert claim.measured == pytest.approx(2.0, abs=1e-13)
+    # Weights 1/3, -2 and 8/3 of means with 0.1 / sqrt(3) each.
+    assert claim.standard_error == pytest.approx(0.1 / math.sqrt(3) * math.sqrt(1 / 9 + 4 + 64 / 9), rel=1e-12)
+    assert "widths 64, 128 and 256" in claim.derivation
+    # Two of them leave the square: 70 / (128 256).
+    assert wide_claim("made", {width: at(width) for width in (128, 256)}, 2.0).measured == pytest.approx(2.0 + 70 / (128 * 256), abs=1e-13)
+    with pytest.raises(ValueError, match="one to three"):
+        wide_claim("made", {width: at(width) for width in (32, 64, 128, 256)}, 2.0)

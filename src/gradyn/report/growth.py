@@ -71,7 +71,7 @@ def claims_curve(label: str, x: Sequence[float], claims: Sequence[Claim], **more
 
 
 def wide_profile(frames: Frames, runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """log10 of |delta_l|^2 over that of the readout, carried from one width or two to infinite width: layers, means over seeds, standard errors."""
+    """log10 of |delta_l|^2 over that of the readout, carried from up to three widths to infinite width: layers, means over seeds, standard errors."""
     parts = {int(width): frames.stacked(some, "log10_delta_rms") for width, some in runs.groupby("width")}
     layers = next(iter(parts.values()))[0]
     found = [wide_limit({width: pd.Series(2 * (delta[:, place] - delta[:, -1])) for width, (_, delta) in parts.items()}) for place in range(len(layers))]
