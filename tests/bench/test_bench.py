@@ -1,4 +1,4 @@
-"""`make bench`: the rows side by side, interleaved in two busy workers; writes results/reference/bench.md. Asserts no time."""
+"""`make bench`: the rows side by side, interleaved in two busy workers; writes results/reference/bench.md and bench_probes.md. Asserts no time."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 from baselines import best_loop, plain_loop, vmap_stack
+from probe_costs import probe_costs, table
 
 from gradyn.core import packaged
 from gradyn.nn import BatchNorm, Gelu, HeNormal, Identity, Large, LayerNorm, NoNorm, Orthogonal, Plain, Relu, Sigmoid, Small, Tanh, XavierNormal
@@ -172,6 +173,20 @@ def hardware() -> str:
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}"
 
 
+def provenance() -> str:
+    """What the table was made with."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    return f"{hardware()}; Python {platform.python_version()}, torch {torch.__version__}; commit {commit}; load at the end {os.getloadavg()[0]:.1f}."
+
+
+def write(name: str, lines: list[str]) -> None:
+    """Print a table and leave it in results/reference."""
+    text = "\n".join(lines)
+    print("\n" + text)
+    (ROOT / "results" / "reference").mkdir(parents=True, exist_ok=True)
+    (ROOT / "results" / "reference" / name).write_text(text)
+
+
 def test_write_the_table():
     launcher = statistics.median(hydra_job() for _ in range(REPEATS))
     grid, parts = both(worker), both(engine)
@@ -188,13 +203,12 @@ def test_write_the_table():
         "gradyn, default columns, Parquet, two workers": (spread(grid["gradyn"]), middle["gradyn"] * RUNS / 2),
     }
     ours = projected["gradyn, default columns, Parquet, two workers"][1]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     lines = [
         "# Benchmark",
         "",
         "Written by `make bench`. Absolute times move from machine to machine and with what else runs; ratios within one run count.",
         "",
-        f"{hardware()}; Python {platform.python_version()}, torch {torch.__version__}; commit {commit}; load at the end {os.getloadavg()[0]:.1f}.",
+        provenance(),
         f"Two workers of one thread each, both busy, rows interleaved, {REPEATS} repeat(s) in each: median (smallest-largest).",
         "",
         "## The default grid, 4,320 runs",
@@ -221,7 +235,12 @@ def test_write_the_table():
         f"* Peak memory of a worker after the packs of depth 64: {megabytes:.0f} MB.",
         "",
     ]
-    text = "\n".join(lines)
-    print("\n" + text)
-    (ROOT / "results" / "reference").mkdir(parents=True, exist_ok=True)
-    (ROOT / "results" / "reference" / "bench.md").write_text(text)
+    write("bench.md", lines)
+
+
+def test_write_what_probes_cost():
+    costs = both(probe_costs)
+    write(
+        "bench_probes.md",
+        ["# What probes cost", "", "Written by `make bench`.", "", provenance(), "Two workers of one thread each, both busy.", "", *table(costs)],
+    )
