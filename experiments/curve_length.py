@@ -2,7 +2,7 @@
 
 Source: Poole et al. 2016 (arXiv:1606.05340), section 3; Raghu et al. 2017 (arXiv:1606.05336). Theirs is a whole circle through nets of width 1,000, ours a
 short arc carried to infinite width from two widths: consistent with, not a reproduction.
-Cost: 900 runs, under a minute of one core.
+Cost: 4,500 runs, a minute of one core.
 Command: python experiments/curve_length.py --run
 """
 

@@ -1,7 +1,7 @@
 """Three depth scales of a tanh net: lengths forget in xi_q layers, correlations in xi_c, gradients vanish or explode in xi_grad.
 
 Source: Schoenholz et al. 2017 (arXiv:1611.01232), sections 3 and 4, with their sigma_b^2 = 0.05; widths are ours: consistent with.
-Cost: 800 runs at initialization, about a minute of one core.
+Cost: 2,600 runs at initialization, a minute of one core.
 Command: python experiments/depth_scales.py --run
 """
 

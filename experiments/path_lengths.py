@@ -1,7 +1,7 @@
 """A gradient comes through as many of a residual net's L branches as heads come in L throws of a coin with odds B, the gain of a branch.
 
 Source: Veit, Wilber & Belongie 2016 (arXiv:1605.06431) for the idea. They sample paths of a trained net; the exact sum and the binomial law are ours.
-Cost: 240 runs, about a minute of one core.
+Cost: 3,840 runs, a minute of one core.
 Command: python experiments/path_lengths.py --run
 """
 

@@ -1,7 +1,7 @@
 """One line through the plane of weights and biases, chi_1 = 1, parts the tanh nets whose gradients vanish from those whose gradients explode.
 
 Source: Poole et al. 2016 (arXiv:1606.05340), Schoenholz et al. 2017 (arXiv:1611.01232); the line is theirs, nets and widths are ours: consistent with.
-Cost: 2,130 nets at initialization, about a minute of one core.
+Cost: 6,450 nets at initialization, a minute and a half of one core.
 Command: python experiments/phase_diagram.py --run
 """
 
