@@ -46,11 +46,13 @@ def boards(folder, rng, factor=1.0, shift=0.0):
 
 def test_right_errors_are_uniform_and_wrong_ones_are_not(tmp_path, rng) -> None:
     found = p_values(boards(tmp_path / "right", rng))
-    assert len(found) == 400
+    assert len(found) == 420
+    assert found["p"].notna().sum() == 400
     page = summary(found)
-    assert "10 sets of seeds that the experiments do not have, 40 judged numbers each, 400 in all, from 1 commit." in page
+    assert "10 sets of seeds that the experiments do not have, up to 40 judged numbers each, 400 in all, from 1 commit." in page
     assert ": uniform at 1%" in page
     assert "| a | 200 |" in page
+    assert "| b | 2 of 2 | 2 of 2 |" in page
     # Errors 1.5 times too small or too large: with 400 numbers D is near 0.16, where 0.08 is the limit at 1 %.
     assert ": not uniform at 1%" in summary(p_values(boards(tmp_path / "small", rng, 1.5)))
     assert ": not uniform at 1%" in summary(p_values(boards(tmp_path / "large", rng, 1 / 1.5)))
@@ -67,10 +69,19 @@ def test_sets_of_several_commands_add_up_and_one_made_again_replaces_itself(tmp_
     found = p_values(boards(tmp_path / "boards", rng))
     file = tmp_path / "fresh.csv"
     first = recorded(found[found["set"].astype(int) <= 4], file)
-    assert len(first) == 160
+    assert len(first) == 168
     again = found[(found["set"].astype(int) > 3) & (found["experiment"] == "a")].assign(z=0.5)
     both = recorded(again, file)
-    assert both.groupby(["set", "experiment"]).size().to_dict() == {(str(k), name): 20 for k in range(1, 11) for name in "ab" if name == "a" or k <= 4}
+    sizes = {"a": 20, "b": 22}
+    assert both.groupby(["set", "experiment"]).size().to_dict() == {(str(k), name): sizes[name] for k in range(1, 11) for name in "ab" if name == "a" or k <= 4}
     assert set(both[both["set"] == "4"].query("experiment == 'a'")["z"]) == {0.5}
     pd.testing.assert_frame_equal(pd.read_csv(file, dtype={"set": str}), both)
     assert both["set"].tolist() == sorted(both["set"], key=int)
+
+
+def test_a_limit_that_fails_is_told_with_its_set(tmp_path, rng) -> None:
+    found = p_values(boards(tmp_path, rng))
+    is_broken = (found["claim"] == "limit") & (found["set"] == "3")
+    page = summary(found.assign(verdict=found["verdict"].mask(is_broken, "fails")))
+    assert "* failed: b, limit, set 3" in page
+    assert "| b | 2 of 2 | 2 of 2 | 1 of 2 |" in page

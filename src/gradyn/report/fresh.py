@@ -1,6 +1,6 @@
 """Fresh seeds: the whole scoreboard repeated, which shows whether its standard errors are right.
 
-    gradyn reproduce --fresh 1-20        boards in results/fresh/<k>; every judged number in fresh.csv, what they say together in fresh.md
+    gradyn reproduce --fresh 1-20        boards in results/fresh/<k>; every claim of a sweep in fresh.csv, what they say together in fresh.md
 
 Sets add up: fresh.csv keeps those of earlier commands, so that twenty may be made in twenty nights.
 
@@ -42,15 +42,17 @@ def fresh_sets(text: str) -> list[int]:
 
 
 def p_values(boards: Sequence[Path]) -> pd.DataFrame:
-    """Every judged number of several boards' sweeps: set (the folder's name), experiment, claim, z, p, verdict, commit; exact numbers and limits have none.
+    """Every claim of several boards' sweeps: set (the folder's name), experiment, claim, z, p, verdict, commit; exact numbers and limits have no z and p.
 
     Experiments without a sweep are left out: what they measure is the same for any seed, and its error a bound and no scatter.
     """
     parts = []
     for board in boards:
         table = pd.read_csv(board / "scoreboard.csv")
-        is_judged = (table["side"] == "equal") & table["p"].notna() & (table["standard_error"] > 0) & table["settings"].notna()
-        parts.append(table[is_judged].assign(set=board.name)[[*_KEYS, "claim", "z", "p", "verdict", "commit"]])
+        table = table[table["settings"].notna() & table["verdict"].isin(["holds", "fails"])]
+        is_number = (table["side"] == "equal") & table["p"].notna() & (table["standard_error"] > 0)
+        scores = table[["z", "p"]].where(is_number, other=float("nan"))
+        parts.append(table.assign(set=board.name, z=scores["z"], p=scores["p"])[[*_KEYS, "claim", "z", "p", "verdict", "commit"]])
     return pd.concat(parts, ignore_index=True)
 
 
@@ -77,21 +79,21 @@ def summary(found: pd.DataFrame) -> str:
     Kolmogorov and Smirnov's test takes its values for independent; claims of one experiment may share runs, so that the test of all
     rejects more easily than its level says. By experiment the same holds within a set, never between sets.
     """
-    count, sets, commits = len(found), found["set"].nunique(), found["commit"].nunique()
-    overall = stats.kstest(found["p"], "uniform")
-    failed = found[found["verdict"] == "fails"]
+    sets, commits, failed = found["set"].nunique(), found["commit"].nunique(), found[found["verdict"] == "fails"]
+    limits, found = found[found["p"].isna()], found[found["p"].notna()]
+    count, overall = len(found), stats.kstest(found["p"], "uniform")
     lines = [
         "# Fresh seeds",
         "",
         (
-            f"{sets} sets of seeds that the experiments do not have, {count / sets:.0f} judged numbers each, {count} in all, "
+            f"{sets} sets of seeds that the experiments do not have, up to {found.groupby('set').size().max()} judged numbers each, {count} in all, "
             f"from {commits} commit{'s' * (commits > 1)}. Made by `gradyn reproduce --fresh`."
         ),
         "",
         (
             f"p-values against the uniform law (Kolmogorov, Smirnov): D = {overall.statistic:.3f}, p = {overall.pvalue:.2g}: "
             f"{'uniform' if overall.pvalue > LEVEL else 'not uniform'} at {LEVEL:.0%}. |z| at most {found['z'].abs().max():.2f}; "
-            f"{(found['z'].abs() > 2).mean():.1%} beyond 2 (4.6 % expected). {len(failed)} failed."
+            f"{(found['z'].abs() > 2).mean():.1%} beyond 2 (4.6 % expected). {int((found['verdict'] == 'fails').sum())} failed."
         ),
         "",
         "| experiment | numbers | p of the test | mean z | rms z (1 if right) | largest |z| |".replace("|z|", "\\|z\\|"),
@@ -106,5 +108,14 @@ def summary(found: pd.DataFrame) -> str:
     off = by_claim[by_claim["mean"].abs() * by_claim["count"] ** 0.5 > 3]
     lines += ["", f"Claims whose mean z over the sets is more than 3 of its errors from 0: {len(off) or 'none'}.", ""]
     lines += [f"* {name}, {claim}: mean z {row['mean']:+.2f} over {row['count']:.0f} sets" for (name, claim), row in off.iterrows()]
-    lines += [f"* failed: {row['experiment']}, {row['claim']}, set {row['set']}, z {row['z']:+.1f}" for _, row in failed.iterrows()]
+    for row in failed.itertuples():
+        said = "" if pd.isna(row.z) else f", z {row.z:+.1f}"
+        lines.append(f"* failed: {row.experiment}, {row.claim}, set {row.set}{said}")
+    if len(limits):
+        lines += ["", "## Limits", "", "Claims of a sweep that say above or below, or exactly, by experiment and set: how many of them hold.", ""]
+        held = limits.assign(holds=limits["verdict"] == "holds").groupby(_KEYS)["holds"].agg(["sum", "count"]).reset_index()
+        held = held.assign(words=held["sum"].astype(str) + " of " + held["count"].astype(str)).pivot(index="experiment", columns="set", values="words")
+        held = held[sorted(held.columns, key=int)].fillna("")
+        lines += ["| experiment | " + " | ".join(f"set {name}" for name in held.columns) + " |", "|---" * (len(held.columns) + 1) + "|"]
+        lines += [f"| {name} | " + " | ".join(row) + " |" for name, row in held.iterrows()]
     return "\n".join(lines).rstrip() + "\n"
