@@ -1,7 +1,7 @@
 """Orthogonal weights alone don't make a ReLU net an isometry: ln |g|^2 spreads as 3 L / n, Gaussian's as 5 L / n, mirrored blocks' not at all.
 
 Source: Burkholz & Dubatovka 2019 (arXiv:1806.06362), Mishkin & Matas 2016 (arXiv:1511.06422). Beta(K/2, (n - K)/2) a layer is derived here.
-Cost: 4,500 runs, about 40 seconds of one core.
+Cost: 5,400 runs, about 20 seconds of one core.
 Command: python experiments/orthogonal_isometry.py --run
 """
 

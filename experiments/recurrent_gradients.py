@@ -2,7 +2,7 @@
 
 Source: Pascanu, Mikolov and Bengio 2013 (arXiv:1211.5063), section 2 (the bound, for |phi'| <= 1) and 3.2 (clipping the norm keeps the
 direction). The rates of random nets are mean-field theory's: consistent with.
-Cost: 486 nets at initialization, under a minute on two cores.
+Cost: 546 nets at initialization, under a minute on two cores.
 Command: python experiments/recurrent_gradients.py --run
 """
 

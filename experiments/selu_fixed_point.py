@@ -1,7 +1,7 @@
 """SELU holds mean 0 and variance 1 at any depth, yet its gradients explode: 1.0716 times a layer in the square.
 
 Source: Klambauer et al. 2017 (arXiv:1706.02515), section 2 and theorem 1 for the fixed point; the gradient's rate is derived here.
-Cost: 216 runs at initialization, about 15 seconds of one core.
+Cost: 324 runs at initialization, about 15 seconds of one core.
 Command: python experiments/selu_fixed_point.py --run
 """
 
