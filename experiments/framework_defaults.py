@@ -1,7 +1,7 @@
 """What your framework gives you by default: torch's nn.Linear with ReLU loses a factor of six of the squared gradient in every layer.
 
 Source: the frameworks' documentation of their defaults, rates by Schoenholz et al. 2017's recursion; no paper has this table: our own.
-Cost: 8,100 nets at initialization, three minutes of one core.
+Cost: 6,500 nets at initialization, three minutes of one core.
 Command: python experiments/framework_defaults.py --run
 """
 
