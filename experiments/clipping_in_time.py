@@ -1,7 +1,7 @@
 """Where gradients explode through time, clipping lets a net learn at three times the rate; keeping the gradient's direction makes no difference to it.
 
 Source: Pascanu, Mikolov and Bengio 2013 (arXiv:1211.5063), section 3.2, who clip the norm because that keeps the direction. That it helps is
-theirs, that clipping values to steps of the same length helps as much is ours: one task, one size of net.
+theirs, that clipping values to gradients of the same length helps as much is ours: one task, one size of net.
 Cost: 128 runs of 600 steps, a minute and a half on two cores.
 Command: python experiments/clipping_in_time.py --run
 """
@@ -28,7 +28,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
         Panel(f"rate {rate:g}: binds", "step", "share of steps", curves["binds"], limits=(-0.03, 1.05)),
     ]
     title = "Where gradients explode in time, clipping widens the rates at which a net learns; a clip that bends the direction does so too."
-    text = f"Mean of seeds, of the loss their median, over 20 steps each; all limits allow a longest step of about 1. Source: {SOURCE}."
+    text = f"Mean of seeds, of the loss their median, over 20 steps each; all limits allow a clipped gradient of about length 1. Source: {SOURCE}."
     setting = frames.setting(frames.runs, ("clip", "learning_rate"), "20 steps between symbol and question")
     return [overlay(page, "clipping_in_time", title, setting, text, panels, columns=2, measured_columns=("loss", "clip_cosine", "clip_scale"))]
 
