@@ -94,3 +94,17 @@ def test_a_net_through_which_nothing_passes_though_no_layer_is_cut_is_saturated(
     # The right class has all of the softmax: the output's cotangent is exactly 0, and with it every gradient, from the readout down.
     spec = make_spec(activation=Relu(), init=Large(std=3.0), width=3, depth=9, batch_size=1, steps=0, seed=6, dtype="float64")
     assert health(spec) == ("saturated", 0, 9)
+
+
+def test_a_runs_processor_time_is_its_stacks_over_the_runs_whatever_the_clock_on_the_wall_says(monkeypatch):
+    import time
+
+    def clock(seconds: float):
+        times = iter([0.0, seconds])
+        return lambda: next(times)
+
+    monkeypatch.setattr(time, "process_time", clock(3.0))
+    monkeypatch.setattr(time, "perf_counter", clock(100.0))
+    runs = execute([make_spec(seed=seed) for seed in range(2)], EVERY_STEP).runs
+    assert runs["cpu_s"].tolist() == [1.5, 1.5]
+    assert runs["wall_s"].tolist() == [50.0, 50.0]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 
 from gradyn.report import Curve, Page, Panel, overlay
-from gradyn.report.style import WIDTHS, styled
+from gradyn.report.style import GREY, WIDTHS, look, styled
 
 X = np.arange(1.0, 6.0)
 LINES = Panel("lines", "x", "y", [Curve("a", X, X, X / 10, theory=2 * X, rival=3 * X), Curve("b", X, -X)], rival="thrice")
@@ -70,3 +71,13 @@ def test_panels_stand_below_each_other_in_a_column() -> None:
     full, column = (_drawn(LINES, BARS, NAMED, width=width).figure for width in ("full", "column"))
     assert len({round(ax.get_position().y0, 6) for ax in full.axes}) == 1
     assert len({round(ax.get_position().x0, 6) for ax in column.axes}) == 1
+
+
+def test_one_rival_is_grey_and_several_have_their_curves_colours() -> None:
+    def dots(*curves: Curve) -> list[str]:
+        ax = _drawn(Panel("p", "x", "y", list(curves), rival="others")).figure.axes[0]
+        return [to_hex(line.get_color()) for line in ax.lines if line.get_linestyle() == ":"]
+
+    both = [Curve("a", X, X, rival=2 * X), Curve("b", X, X, rival=3 * X)]
+    assert dots(both[0], Curve("b", X, X)) == [to_hex(GREY)]
+    assert dots(*both) == [to_hex(look("", name, ["a", "b"])[0]) for name in "ab"]
