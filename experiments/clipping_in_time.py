@@ -29,7 +29,8 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     ]
     title = "Where gradients explode in time, clipping widens the rates at which a net learns; a clip that bends the direction does so too."
     text = f"Mean of seeds, of the loss their median, over 20 steps each; all limits allow a clipped gradient of about length 1. Source: {SOURCE}."
-    setting = frames.setting(frames.runs, ("clip", "learning_rate"), "20 steps between symbol and question")
+    distance = frames.runs["data.length"].max() - 1
+    setting = frames.setting(frames.runs, ("clip", "learning_rate"), f"{distance:g} steps between symbol and question")
     return [overlay(page, "clipping_in_time", title, setting, text, panels, columns=2, measured_columns=("loss", "clip_cosine", "clip_scale"))]
 
 
