@@ -80,4 +80,5 @@ def test_one_rival_is_grey_and_several_have_their_curves_colours() -> None:
 
     both = [Curve("a", X, X, rival=2 * X), Curve("b", X, X, rival=3 * X)]
     assert dots(both[0], Curve("b", X, X)) == [to_hex(GREY)]
+    assert dots(both[0], Curve("b", X, X, rival=2 * X)) == [to_hex(GREY)] * 2
     assert dots(*both) == [to_hex(look("", name, ["a", "b"])[0]) for name in "ab"]

@@ -151,7 +151,8 @@ def _draw(ax: Axes, panel: Panel) -> None:
     ax.set_yscale(panel.yscale)
     keys = []
     labels = [curve.label for curve in panel.curves]
-    is_one_rival = sum(curve.rival is not None for curve in panel.curves) == 1
+    # The same line for several curves is one, and no curve's own.
+    is_one_rival = len({tuple(np.ravel(curve.rival)) for curve in panel.curves if curve.rival is not None}) == 1
     for place, curve in enumerate(panel.curves):
         colour, mark = look(*curve.value, [curve.value[1]]) if curve.value else look("", curve.label, labels)
         x = np.asarray(curve.x, dtype=float)
