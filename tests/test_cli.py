@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
@@ -76,7 +77,8 @@ REFUSED = [
     (["device=nowhere"], "device must be a device of this machine; got 'nowhere'."),
     (["data=idx", "data.path=missing"], "data.path must be a folder that exists; got 'missing'."),
     (["log.layers=5"], "log.layers must be all or a list of steps >= 0; got 5."),
-    (["log=1"], "log must be a section of log.layers, log.steps, log.probes; got 1. Set one of its keys: log.layers=<value>."),
+    (["log.spectral=maybe"], "log.spectral must be true or false; got 'maybe'."),
+    (["log=1"], "log must be a section of log.layers, log.steps, log.probes, log.spectral; got 1. Set one of its keys: log.layers=<value>."),
     (["exec=null"], "exec must be a section of keys; got None. Set one of its keys: exec.backward=<value>."),
     (["exec=1"], "exec must be a section of keys; got 1."),
     (["init=lsuv", "init.max_iterations=2.5"], "init.max_iterations must be a whole number >= 1; got 2.5."),
@@ -221,6 +223,21 @@ def test_a_sweep_runs_its_plan_and_the_next_plan_knows(run: Run, tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
     assert set(gradyn.load("results/small").runs["run_id"]) == {spec.run_id for spec in gradyn.plan(words)}
     assert "log.layers must be as in results/small" in run("plan", *words, "log.layers=[0]")[2]
+
+
+def test_a_sweep_leaves_spectral_norms_out_on_request(run: Run, tmp_path: Path) -> None:
+    words = ["name=small", "width=8", "steps=1", "batch_size=16", "exec.workers=1"]
+    assert run("sweep", *words, "depth=2", "log.spectral=false")[0] == 0
+    assert "log.spectral must be as in results/small; got None. One folder has one log specification" in run("plan", *words, "depth=3")[2]
+    assert run("sweep", *words, "depth=3", "log.spectral=false")[0] == 0
+    # The other way round nothing is missing: a folder that has them takes runs without.
+    assert run("sweep", *words, "depth=2", "name=full")[0] == 0
+    assert run("sweep", *words, "depth=3", "name=full", "log.spectral=false")[0] == 0
+    layers = gradyn.load("results/full").layers
+    assert layers.groupby("run_id")["weight_spectral"].count().sort_values().tolist() == [0, 2]
+    bare = gradyn.load("results/small").layers
+    assert bare["weight_spectral"].isna().all()
+    pd.testing.assert_frame_equal(layers.drop(columns="weight_spectral"), bare.drop(columns="weight_spectral"))
 
 
 def test_failed_runs_are_retried_on_request(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ LAYER_COLUMNS: tuple[Column, ...] = (
         "log10 ||delta_{l-1}|| - log10 ||W_l^T delta_l||: phi', and norm and skip where there are any; null in layer 1",
     ),
     _layer("weight_l2", "weight", r"$\|W_l\|_F$", "Frobenius norm of W_l"),
-    _layer("weight_spectral", "weight", r"$\|W_l\|_2$", "largest singular value of W_l as multiplied; at the first measured step, null after"),
+    _layer("weight_spectral", "weight", r"$\|W_l\|_2$", "largest singular value of W_l; at the first measured step, null after, and with log.spectral=false"),
     _layer(
         "log10_update_ratio",
         "log10 of a ratio",

@@ -39,11 +39,16 @@ def _page(frames: Frames, page: Page, runs: pd.DataFrame, init: str, stem: str) 
     depths = [value for value in frames.values("depth") if value in set(runs["depth"])]
     held = frames.setting(runs, ("depth", "activation"))
     claim = _claim(frames, runs, init)
-    has_spectrum = "weight_spectral" in frames.layers
+    has_spectrum = "weight_spectral" in frames.layers and bool(frames.layers["weight_spectral"].notna().any())
+    # Without spectral norms (log.spectral=false) there is a bound where they are known anyhow.
+    has_bound = has_spectrum or init == "orthogonal"
     bound = "0.25^k in sigmoid nets" if init == "orthogonal" else "the run's own weights"
+    dashed = (
+        f"Dashed: the most that can arrive from the last hidden layer, product of max|φ′| ‖W‖₂ over the layers between "
+        f"({bound}; median over seeds; where it leaves the picture it forbids nothing). "
+    )
     foot = (
-        f"{seed_words(runs['seed'].nunique())} Dashed: the most that can arrive from the last hidden layer, product of max|φ′| ‖W‖₂ over the layers between "
-        f"({bound}; median over seeds; where it leaves the picture it forbids nothing). Cross: not finite from there on; "
+        f"{seed_words(runs['seed'].nunique())} {dashed if has_bound else ''}Cross: not finite from there on; "
         f"triangle: exactly zero. Theory: `gradyn.theory.predict`, width to infinity, where it holds. {frames.progress}"
     )
     figure, axes = page.sheet(
@@ -91,7 +96,8 @@ def _page(frames: Frames, page: Page, runs: pd.DataFrame, init: str, stem: str) 
     keys = line_key("depth", depths, "depth ")
     for key in keys:
         key.set_marker("")
-    keys.append(Line2D([], [], color=INK, linestyle=(0, (4, 2)), linewidth=0.9, label="bound"))
+    if has_bound:
+        keys.append(Line2D([], [], color=INK, linestyle=(0, (4, 2)), linewidth=0.9, label="bound"))
     if errors:
         keys.append(Line2D([], [], **_THEORY, label=f"theory (rate of δ off by at most {np.nanmax(np.abs(errors)):.3f} decades / layer)"))
     page.legend(figure, keys, columns=4 if page.is_narrow else len(keys))

@@ -92,8 +92,10 @@ def _check_about(folder: Path, log: dict[str, Any]) -> None:
             raise ConfigError(str(folder), f"have a {_ABOUT} beside its results", "none", fix)
         return
     for key in sorted(stored.keys() | log.keys()):
-        if stored.get(key) != log.get(key):
-            fix = f"One folder has one log specification: choose another `name`, or set log.{key}={_override(stored.get(key))}."
+        # False leaves something out: a folder that says nothing of it has it, which does no harm.
+        if stored.get(key) != log.get(key) and (key in stored or log[key] is not False):
+            given = f"set log.{key}={_override(stored[key])}" if key in stored else f"leave log.{key} alone"
+            fix = f"One folder has one log specification: choose another `name`, or {given}."
             raise ConfigError(f"log.{key}", f"be as in {folder}", log.get(key), fix)
 
 

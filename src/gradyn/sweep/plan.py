@@ -51,11 +51,19 @@ class Log:
         layers: steps at which every layer is measured.
         steps: steps at which loss, accuracy and total norm are kept.
         probes: what is measured of the layers besides.
+        spectral: whether the weights' largest singular values are kept (`weight_spectral`), at the first measured step.
+
+    Raises:
+        ConfigError: `spectral` is not a boolean.
     """
 
     layers: Schedule
     steps: Schedule
     probes: tuple[AbstractProbe, ...] = ()
+    spectral: bool = True
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.spectral, bool), "log.spectral", "be true or false", self.spectral)
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> Log:
@@ -66,13 +74,14 @@ class Log:
         """
         _require_keys("log", section, [entry.name for entry in fields(cls)])
         schedules = {key: Schedule.of(f"log.{key}", section[key]) for key in ("layers", "steps")}
-        return cls(**schedules, probes=tuple(section["probes"]))
+        return cls(**schedules, probes=tuple(section["probes"]), spectral=section["spectral"])
 
     @property
     def settings(self) -> dict[str, Any]:
         """As in the config; for the folder's metadata."""
         probes = {probe.name: probe.settings for probe in self.probes}
-        return {"layers": self.layers.setting, "steps": self.steps.setting} | ({"probes": probes} if probes else {})
+        schedules = {"layers": self.layers.setting, "steps": self.steps.setting}
+        return schedules | ({"probes": probes} if probes else {}) | ({} if self.spectral else {"spectral": False})
 
 
 @dataclass(frozen=True, slots=True)

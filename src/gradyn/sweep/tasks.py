@@ -125,7 +125,7 @@ def _spec(row: dict[str, Any]) -> RunSpec:
 def _log(settings: dict[str, Any]) -> Log:
     known = options(AbstractProbe)
     probes = tuple(known[name](**_hashable(given)) for name, given in settings.get("probes", {}).items())
-    return Log.of({"layers": settings["layers"], "steps": settings["steps"], "probes": probes})
+    return Log.of({"layers": settings["layers"], "steps": settings["steps"], "probes": probes, "spectral": settings.get("spectral", True)})
 
 
 def _hashable(settings: dict[str, Any]) -> dict[str, Any]:
