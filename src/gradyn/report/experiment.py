@@ -113,7 +113,6 @@ def carry_out(
     scale: str = "full",
     overrides: Sequence[str] = (),
     *,
-    is_drawn: bool = True,
     fresh: int = 0,
     sweep: Sweep = in_a_process,
 ) -> tuple[int, bool]:
@@ -124,7 +123,6 @@ def carry_out(
         results: folder of folders, that of the scale.
         scale: full, or smoke: what the YAML twin replaces for a run of seconds.
         overrides: of the grid (`depth=2,4`) and of the measurement (`measure.points=9`).
-        is_drawn: whether a sweep draws while it runs and at its end.
         fresh: which other seeds; 0 for those of the YAML twin.
         sweep: carries out one grid.
 
@@ -138,10 +136,9 @@ def carry_out(
     said = twin(experiment.name)
     grids, settings = said.grids(scale, overrides, fresh), said.settings(scale, overrides, fresh)
     code = 0
-    for number, grid in enumerate(grids, 1):
-        # Drawn once, when the last grid is there.
-        words = [f"experiment={experiment.name}", f"results={results}", *([] if is_drawn and number == len(grids) else ["exec.figures=false"]), *grid]
-        code = max(code, sweep(words))
+    for grid in grids:
+        # Drawn by whoever asked, when all of it is there.
+        code = max(code, sweep([f"experiment={experiment.name}", f"results={results}", "exec.figures=false", *grid]))
         if code >= _SIGNALLED:
             raise KeyboardInterrupt
     is_new = measure_once(experiment.measure, results / experiment.name, settings) if experiment.measure is not None else True
@@ -172,7 +169,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None, sweep: 
     given = parser.parse_args(arguments)
     results = at_scale(given.results, given.scale, given.fresh)
     if given.run:
-        code, _ = carry_out(experiment, results, given.scale, given.overrides, is_drawn=False, fresh=given.fresh, sweep=sweep)
+        code, _ = carry_out(experiment, results, given.scale, given.overrides, fresh=given.fresh, sweep=sweep)
         if code:
             return code
     folder = results / experiment.name

@@ -71,7 +71,7 @@ def reproduce(
         only: names of experiments, or shell patterns; None for all.
         is_run: False to judge what the folders hold.
         scale: full or smoke.
-        fresh: 0 for the seeds of the YAML twins; k for other seeds, in the folder `<results>/fresh/<k>`, board included.
+        fresh: 0 for the seeds of the YAML twins; k for other seeds, in the folder `<results>/fresh/<k>`, board included, without figures.
         sweep: carries out one grid.
 
     Returns:
@@ -88,17 +88,18 @@ def reproduce(
     for name in names:
         began = time.perf_counter()
         if is_run:
-            status, is_new = carry_out(known[name], results, scale, is_drawn=known[name].measure is None, fresh=fresh, sweep=sweep)
+            status, is_new = carry_out(known[name], results, scale, fresh=fresh, sweep=sweep)
             code = max(code, int(status != 0))
-            if known[name].measure is not None:
-                # A sweep draws by itself; a measurement is drawn when it is there.
+            if not fresh:
+                # Once, when all is there; other seeds are for their verdicts alone.
                 figures(results / name, formats=["png"])
         kept = keep_figures(name, results / name / "figures", scoreboard) if scoreboard != results else []
         table = _judged(known[name], results / name).assign(figures=" ".join(kept), **{key: provenance()[key] for key in (*_MADE, "dirty")})
         code = max(code, int((table["verdict"] == "fails").any()))
         write_board(scoreboard, table, list(known), scale)
         if is_run:
-            sys.stdout.write(f"{name}: {time.perf_counter() - began:.1f} s{'' if is_new else ', measured before'}; figures in {results / name / 'figures'}\n")
+            drawn = "" if fresh else f"; figures in {results / name / 'figures'}"
+            sys.stdout.write(f"{name}: {time.perf_counter() - began:.1f} s{'' if is_new else ', measured before'}{drawn}\n")
             sys.stdout.flush()
     return code
 
