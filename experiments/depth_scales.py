@@ -1,7 +1,7 @@
 """Three depth scales of a tanh net: lengths forget in xi_q layers, correlations in xi_c, gradients vanish or explode in xi_grad.
 
 Source: Schoenholz et al. 2017 (arXiv:1611.01232), sections 3 and 4, with their sigma_b^2 = 0.05; widths are ours: consistent with.
-Cost: 2,600 runs at initialization, a minute of one core.
+Cost: 2,960 runs at initialization, a minute of one core.
 Command: python experiments/depth_scales.py --run
 """
 
@@ -19,7 +19,7 @@ from gradyn.report import overlay as drawn_over
 from gradyn.theory import DepthScales, depth_scales
 
 SOURCE = Source("Schoenholz et al.", 2017, "Deep information propagation", arxiv="1611.01232", where="sections 3 and 4")
-NEAR, LAST_Q, LAST, GAP, LN_SQUARE = 0.999999, 6, 12, "log10_one_minus_pair_correlation", 2 * math.log(10)
+NEAR, LAST_Q, LAST, GAP, LN_SQUARE = 0.999999, 4, 12, "log10_one_minus_pair_correlation", 2 * math.log(10)
 
 
 def _decays(frames: Frames) -> dict[str, tuple[DepthScales, pd.DataFrame, pd.DataFrame, pd.DataFrame]]:
@@ -43,7 +43,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     names = ("lengths", "$|q_l - q^*|$ / its layer 1"), ("correlations", "$|c_l - c^*|$ / its layer 1"), ("gradients", "E $\\delta_l^2$ / its layer 1")
     panels = [Panel(name, "layer $l$", label, each, yscale="log", rival="$\\chi_1^l$") for (name, label), each in zip(names, curves, strict=True)]
     title = "Lengths are forgotten in $\\xi_q$ layers, correlations in $\\xi_c$, and gradients change in $\\xi_\\nabla$: three different numbers."
-    text = f"Dashed: exp(-l / ξ). Differences of two inputs through the same weights, carried to infinite width. Source: {SOURCE}."
+    text = f"Dashed: exp(-l / ξ). Differences of two inputs through the same weights, carried to infinite width; lengths while they differ by more than a net's own noise. Source: {SOURCE}."
     return [drawn_over(page, "depth_scales", title, "tanh, $\\sigma_b^2$ = 0.05, at the fixed point", text, panels, measured_columns=("log10_preact_ms", GAP))]
 
 

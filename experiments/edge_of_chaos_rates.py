@@ -1,7 +1,7 @@
 """At the edge of chaos two inputs become one as a power of depth, 1 - c ~ 9 pi^2 / (2 l^2) for ReLU and beta / l for tanh, not exponentially.
 
 Source: Hayou, Doucet & Rousseau 2019 (arXiv:1902.06853). Nets of a few layers are far from the asymptote, and held to the map; other kinks derived here.
-Cost: 180 nets at initialization, under a minute of one core.
+Cost: 2,000 nets at initialization, a minute of one core.
 Command: python experiments/edge_of_chaos_rates.py --run
 """
 
