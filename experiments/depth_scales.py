@@ -43,7 +43,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     names = ("lengths", "$|q_l - q^*|$ / its layer 1"), ("correlations", "$|c_l - c^*|$ / its layer 1"), ("gradients", "E $\\delta_l^2$ / its layer 1")
     panels = [Panel(name, "layer $l$", label, each, yscale="log", rival="$\\chi_1^l$") for (name, label), each in zip(names, curves, strict=True)]
     title = "Lengths are forgotten in $\\xi_q$ layers, correlations in $\\xi_c$, and gradients change in $\\xi_\\nabla$: three different numbers."
-    text = f"Dashed: exp(-l / ξ). Two inputs through the same weights, carried to infinite width; lengths while they differ by more than a net's noise. Source: {SOURCE}."
+    text = f"Dashed: exp(-l / ξ). Two inputs, the same weights, carried to infinite width; lengths while above a net's own noise. Source: {SOURCE}."
     return [drawn_over(page, "depth_scales", title, "tanh, $\\sigma_b^2$ = 0.05, at the fixed point", text, panels, measured_columns=("log10_preact_ms", GAP))]
 
 
