@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +68,27 @@ def test_workers_and_stacks_do_not_change_a_byte_of_the_frames(tmp_path):
     for name in ways:
         for table, frame in frames[name].items():
             pd.testing.assert_frame_equal(frame, frames["one"][table], check_exact=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_there_are_no_more_workers_than_cores_that_the_command_may_use(tmp_path, monkeypatch):
+    counted = []
+    launch_module = importlib.import_module("gradyn.sweep.launch")  # the package's `launch` is its function
+    computed = launch_module.computed
+    monkeypatch.setattr(
+        launch_module, "computed", lambda target, work, workers, *rest: counted.append((workers, len(work))) or computed(target, work, workers, *rest)
+    )
+    usable = os.sched_getaffinity(0)
+    specs = [make_spec(depth=depth, steps=1) for depth in (2, 3, 4)]
+    assert launch(make_plan(tmp_path / "all", specs, workers=None, pack_size=1)) == 0
+    try:
+        os.sched_setaffinity(0, {min(usable)})
+        assert launch(make_plan(tmp_path / "one", specs, workers=None, pack_size=1)) == 0
+    finally:
+        os.sched_setaffinity(0, usable)
+    (of_all, shards), (of_one, _) = counted
+    assert shards > 1
+    assert (of_all, of_one) == (min(len(usable), shards), 1)
 
 
 def test_a_run_that_raises_is_kept_as_a_failure_and_its_neighbours_finish(tmp_path, capsys):

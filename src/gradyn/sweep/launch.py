@@ -91,9 +91,14 @@ def queue(plan: Plan, missing: list[RunSpec]) -> list[Shard]:
     return [*shards(ordered(looked_at_first)), *shards(ordered(rest))]
 
 
+def _cores() -> int:
+    """Cores that this process may use: fewer than the machine's under `taskset`, or in a job that was given some of a node's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _carry_out(plan: Plan, work: list[Shard], failed_before: set[str], progress: Progress, watcher: Watcher | None) -> int:
     missing = sum(len(pack_) for shard in work for pack_ in shard)
-    workers = min(plan.execution.workers or os.cpu_count() or 1, len(work))
+    workers = min(plan.execution.workers or _cores(), len(work))
     statuses: Counter[str] = Counter()
     failed: dict[str, str] = {}
     zeros = Zeros()
