@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from gradyn.core import ConfigError
 from gradyn.report import sample_gates
@@ -42,8 +43,27 @@ def test_real_nets_lose_the_correlation_as_a_power_of_depth() -> None:
 
 
 def test_batch_norm_brings_the_exponential_law_back() -> None:
-    # J'(-1 / (B - 1)) = 1/2 - arcsin(1 / (B - 1)) / pi.
-    assert orthogonal_gradient_correlation(4, batch=64) == pytest.approx((0.5 - math.asin(1 / 63) / math.pi) ** 4, rel=1e-14)
+    # J'(-1 / (B - 1)) = 1/2 - arcsin(1 / (B - 1)) / pi, but for the own derivative's 1 / B^2.
+    for batch in (64, 1024):
+        law = (0.5 - math.asin(1 / (batch - 1)) / math.pi) ** 4
+        assert 0 < law / orthogonal_gradient_correlation(4, batch) - 1 < 4 / batch**2
+    with pytest.raises(ConfigError, match="batch must be at least 4 samples; got 3"):
+        orthogonal_gradient_correlation(2, 3)
+
+
+@pytest.mark.parametrize("batch", [4, 8, 33])
+def test_two_samples_of_a_normalized_batch_have_the_correlation_of_sampled_ones(batch: int, seed: int) -> None:
+    draws = 400_000
+    h = torch.from_numpy(np.random.default_rng(seed).standard_normal((draws, batch))).requires_grad_()
+    normalized = (h - h.mean(1, keepdim=True)) / h.std(1, correction=0, keepdim=True)
+    # By autograd, not by the formula; the spread is common to both samples.
+    own = [torch.autograd.grad(normalized[:, place].sum(), h, retain_graph=True)[0][:, place] for place in (0, 1)]
+    spread = h.std(1, correction=0)
+    one, other = (((part * spread) * (normalized[:, place] > 0)).detach().numpy() for place, part in enumerate(own))
+    said = orthogonal_gradient_correlation(1, batch)
+    # The ratio of two means, by its linearization; 4.9: one in a million for a normal number.
+    rest = one * other - said * (one**2 + other**2) / 2
+    assert abs(rest.mean()) < 4.9 * rest.std() / math.sqrt(draws)
 
 
 @pytest.mark.parametrize("is_residual", [False, True])
