@@ -55,7 +55,7 @@ def claims(frames: Frames) -> list[Claim]:
     for (norm, depth), rows in report.by_layer_and_run(frames, layer=1).groupby(["norm", "depth"]):
         said = theory.orthogonal_gradient_correlation(depth - 1, rows["batch_size"].iloc[0] if norm == "batch" else None)
         text, rival = f"real nets, {REAL[norm]}, L = {depth - 1}: correlation of gradients, prod J'(c_l)", Rival("2^-L", 0.5 ** (depth - 1))
-        found += [wide_claim(text, rows.set_index(["width", "seed"])[COLUMN], said, rival=rival)] * (said > 0.05)
+        found += [wide_claim(text, rows.set_index(["width", "seed"])[COLUMN], said, rival=rival)] if said > 0.05 else []
     return found
 
 

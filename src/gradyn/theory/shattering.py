@@ -95,7 +95,7 @@ def _own_correlation(batch: int) -> float:
     second, fourth = 2 / (batch - 1), 8 / (batch**2 - 1)
     # Integrals over the angles at which both are positive, of cos^2 and of the product of the two.
     square, product = both / 2 + math.sin(twice) / 4, (both * (1 + math.cos(twice) / 2) + 3 * math.sin(twice) / 4) / 4
-    return (both - 2 * second * square + fourth * product) / (math.pi * batch * (batch - 2) / (batch**2 - 1))
+    return float((both - 2 * second * square + fourth * product) / (math.pi * batch * (batch - 2) / (batch**2 - 1)))
 
 
 @dataclass(frozen=True)
