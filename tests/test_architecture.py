@@ -31,6 +31,7 @@ GOOD = {
     "gradyn/theory/predict.py": "import pandas as pd\n",
     "gradyn/sweep/__init__.py": '"""How does a sweep run?"""\nfrom gradyn.nn import Relu\nfrom gradyn.store import clean\n\n\ndef run():\n    pass\n',
     "gradyn/report/__init__.py": '"""What do we show?"""\nimport matplotlib.pyplot as plt\nfrom gradyn import sweep, theory\n\n\ndef draw():\n    pass\n',
+    "gradyn/report/sweeps/__init__.py": '"""What does any sweep show?"""\n',
     "hydra_plugins/gradyn/_planner.py": "from gradyn.sweep import run\n",
     "hydra_plugins/gradyn/sweeper.py": (
         "from typing import TYPE_CHECKING\n\nfrom hydra.plugins.sweeper import Sweeper\n\nif TYPE_CHECKING:\n    from gradyn.sweep import run\n\n\n"
@@ -48,6 +49,7 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (architecture.against_the_arrows, "gradyn/theory/wrong.py", "from gradyn.sweep import run\n"),
     (architecture.against_the_arrows, "gradyn/report/wrong.py", "from gradyn import plan\n"),
     (architecture.against_the_arrows, "gradyn/report/wrong.py", "from gradyn.cli import main\n"),
+    (architecture.against_the_arrows, "gradyn/report/sweeps/wrong.py", "from gradyn.report.page import report\n"),
     (architecture.against_the_arrows, "gradyn/sweep/wrong.py", "import hydra_plugins.gradyn\n"),
     (architecture.against_the_arrows, "gradyn/elsewhere/__init__.py", '"""Where?"""\nfrom gradyn.core import stream\n'),
     (architecture.libraries_out_of_place, "gradyn/sweep/wrong.py", "from hydra.core import utils\n"),

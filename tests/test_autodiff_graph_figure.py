@@ -14,8 +14,8 @@ from matplotlib.patches import FancyBboxPatch
 
 from gradyn.autodiff import Graph, deep_graph, dynamic_graph, layer_graph, net_graph, textbook_graph, wide_graph
 from gradyn.report import Frames, Page, draw_computation_graph, experiments, graph_figure, graph_from, graph_tables, kept, measure_once, twin
+from gradyn.report.autodiff.graph_layout import _spread, layout
 from gradyn.report.frames import read
-from gradyn.report.graph_layout import _spread, layout
 from gradyn.report.style import WIDTHS, styled
 
 NET = net_graph([4, 8, 8, 1], 0)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gradyn.report import Frames, MissingError, cure_nets, cure_table, sentences, state, verdict
-from gradyn.report.cures import plain_nets
+from gradyn.report.sweeps.cures import plain_nets
 from made_frames import make_frames
 
 LARGE_GRID = {"activation": ["sigmoid", "tanh", "relu"], "init": ["small", "he_normal", "orthogonal", "large"], "residual": ["plain", "identity"]}

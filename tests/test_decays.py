@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from gradyn.report import Frames, boundary_crossings, decay_claim, differences, logarithms
-from gradyn.report.decays import decay_curve
-from gradyn.report.edge_rates import edge_gaps, map_lines
+from gradyn.report.quantities.decays import decay_curve
+from gradyn.report.quantities.edge_rates import edge_gaps, map_lines
 from gradyn.theory import edge_of_chaos_rate
 
 DEPTH = 6

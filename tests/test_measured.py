@@ -15,8 +15,8 @@ import pytest
 
 import gradyn.report.measured as module
 from gradyn.core import ConfigError
-from gradyn.report import Claim, Experiment, Frames, Twin, experiments, kept, measure_once, read
-from gradyn.report import experiment as script
+from gradyn.report import Claim, Experiment, Frames, Twin, experiments, kept, measure_once, read, script
+from gradyn.report import experiment as experiment_module
 from hydra_plugins.gradyn.compose import plan
 
 SETTINGS = {"points": 3, "seed": 0}
@@ -181,7 +181,7 @@ def test_a_setting_that_is_not_there_is_refused() -> None:
 
 
 def test_a_script_measures_draws_and_says_its_claims(counted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(script, "twin", lambda _: TWIN)
+    monkeypatch.setattr(experiment_module, "twin", lambda _: TWIN)
     made = Experiment(
         "made_up",
         experiments()["quick"].source,

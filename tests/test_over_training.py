@@ -10,7 +10,7 @@ from gradyn.cli import main
 from gradyn.core import ConfigError
 from gradyn.report import Page, animate, figures, read
 from gradyn.report.frames import MissingError
-from gradyn.report.over_training import draw
+from gradyn.report.sweeps.over_training import draw
 from made_frames import STEPS, make_folder
 
 GRID = {"depth": [4, 16], "activation": ["sigmoid", "relu"], "init": ["he_normal"], "norm": ["none"], "clip": ["none"], "seed": [0, 1, 2]}

@@ -12,9 +12,9 @@ import pytest
 from gradyn.data import Gaussian
 from gradyn.optim import Cotangent
 from gradyn.report import Frames, Page, read
-from gradyn.report.by_layer import draw
 from gradyn.report.predicted import coverage, predicted, rate_error
 from gradyn.report.style import styled
+from gradyn.report.sweeps.by_layer import draw
 from gradyn.sweep import launch
 from gradyn.theory import predict
 from hydra_plugins.gradyn.compose import plan

@@ -18,8 +18,8 @@ from gradyn.data import Gaussian as GaussianData
 from gradyn.nn import AbstractRecurrent, Eye, Gaussian, Gru, Linear, Lstm, NoNorm, Orthogonal, Relu, Rnn, Tanh, TorchDefault
 from gradyn.nn.cells import Step
 from gradyn.optim import L2, Cotangent, CrossEntropy
-from gradyn.report.by_layer import upper_bound
 from gradyn.report.frames import read
+from gradyn.report.sweeps.by_layer import upper_bound
 from gradyn.sweep import Log, RunSpec, Schedule, execute, materialize
 from gradyn.sweep.pack import cost, stack_size
 from runs import make_spec

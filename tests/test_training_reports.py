@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from gradyn.report import Frames, changes, clipped_steps, decay_lines, decayed, largest_safe_rate, stability_runs, time_spans, training_speed, width_slopes
-from gradyn.report.trainable import at_best_rate
-from gradyn.report.trainable_map import normalized_scale, trainable_cells
+from gradyn.report.quantities.trainable_map import normalized_scale, trainable_cells
+from gradyn.report.sweeps.trainable import at_best_rate
 from gradyn.theory import batch_norm_rate, depth_scales
 
 

@@ -5,26 +5,45 @@
 
 Every figure is a function of frames: it draws what the folder has, says in one line what it lacks, and leaves its points as CSV
 and a caption beside the picture.
+
+`sweeps/` draws what any sweep has, `quantities/` and `autodiff/` what the scripts in `experiments/` show. They use what lies here: frames, the
+look, panels with theory over measurement, claims and how they are judged. Files, pages and the scoreboard are made last, from all of it.
 """
 
-from gradyn.report.autodiff_by_hand import draw_by_hand
-from gradyn.report.autodiff_engine import draw_engine
-from gradyn.report.autodiff_functions import draw_functions
-from gradyn.report.autodiff_graph import draw_computation_graph
-from gradyn.report.autodiff_inside import draw_inside
-from gradyn.report.autodiff_jacobians import crossover, draw_jacobians
-from gradyn.report.autodiff_numeric import draw_numeric
-from gradyn.report.autodiff_one_curve import draw_one_curve
+from gradyn.report.autodiff.by_hand import draw_by_hand
+from gradyn.report.autodiff.engine import draw_engine
+from gradyn.report.autodiff.functions import draw_functions
+from gradyn.report.autodiff.graph import draw_computation_graph
+from gradyn.report.autodiff.graph_figure import graph_figure
+from gradyn.report.autodiff.graph_tables import graph_from, graph_tables
+from gradyn.report.autodiff.inside import draw_inside
+from gradyn.report.autodiff.jacobians import crossover, draw_jacobians
+from gradyn.report.autodiff.numeric import draw_numeric
+from gradyn.report.autodiff.one_curve import draw_one_curve
 from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
-from gradyn.report.clipped_descent import descents, largest_curvature
-from gradyn.report.clipped_training import clip_curves, clip_words, clipped_steps, largest_safe_rate
-from gradyn.report.cures import Cure, cure_nets, cure_table, families, state, verdict
-from gradyn.report.decays import decay_claim, decay_curve, differences, logarithms
-from gradyn.report.deep_linear import deep_linear_tables, half_rises, mode_claims, mode_curves, mode_points, step_claims, step_points, steps_to_target
-from gradyn.report.defaults_figure import draw_defaults
-from gradyn.report.edge_rates import edge_gaps, map_lines
-from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments, main
-from gradyn.report.factors import (
+from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments
+from gradyn.report.figure import Drawn
+from gradyn.report.frames import Frames, MissingError, read
+from gradyn.report.fresh import fresh_sets, p_values, recorded, summary
+from gradyn.report.measured import Twin, kept, measure_once, twin
+from gradyn.report.overlay import Curve, Panel, overlay
+from gradyn.report.page import report
+from gradyn.report.quantities.clipped_descent import descents, largest_curvature
+from gradyn.report.quantities.clipped_training import clip_curves, clip_words, clipped_steps, largest_safe_rate
+from gradyn.report.quantities.decays import decay_claim, decay_curve, differences, logarithms
+from gradyn.report.quantities.deep_linear import (
+    deep_linear_tables,
+    half_rises,
+    mode_claims,
+    mode_curves,
+    mode_points,
+    step_claims,
+    step_points,
+    steps_to_target,
+)
+from gradyn.report.quantities.defaults_figure import draw_defaults
+from gradyn.report.quantities.edge_rates import edge_gaps, map_lines
+from gradyn.report.quantities.factors import (
     delta_panel,
     factor_claim,
     factor_curve,
@@ -35,39 +54,33 @@ from gradyn.report.factors import (
     mean_field,
     predicted_factor,
 )
-from gradyn.report.figure import Drawn
-from gradyn.report.float_limits import draw as draw_float_limits
-from gradyn.report.float_limits import initial_layers, last_power, reached, read_as_zero
-from gradyn.report.frames import Frames, MissingError, read
-from gradyn.report.fresh import fresh_sets, p_values, recorded, summary
-from gradyn.report.gate_model import sample_gates
-from gradyn.report.gates import chrono_claim, gate_claims, gate_panels
-from gradyn.report.gradient_scales import gradient_scales
-from gradyn.report.graph_figure import graph_figure
-from gradyn.report.graph_tables import graph_from, graph_tables
-from gradyn.report.growth import claims_curve, growth, stream_growth, wide_profile
-from gradyn.report.jacobian_products import jacobian_products
-from gradyn.report.line_gradients import line_gradients
-from gradyn.report.log_walks import density_curve, log_walk, spread_curve, walk_claims
-from gradyn.report.measured import Twin, kept, measure_once, twin
-from gradyn.report.over_training import animate
-from gradyn.report.overlay import Curve, Panel, overlay
-from gradyn.report.page import report
-from gradyn.report.path_shares import path_shares
-from gradyn.report.phase_map import boundary_crossings, draw_phases, phase_points
+from gradyn.report.quantities.float_limits import draw as draw_float_limits
+from gradyn.report.quantities.float_limits import initial_layers, last_power, reached, read_as_zero
+from gradyn.report.quantities.gate_model import sample_gates
+from gradyn.report.quantities.gates import chrono_claim, gate_claims, gate_panels
+from gradyn.report.quantities.gradient_scales import gradient_scales
+from gradyn.report.quantities.growth import claims_curve, growth, stream_growth, wide_profile
+from gradyn.report.quantities.jacobian_products import jacobian_products
+from gradyn.report.quantities.line_gradients import line_gradients
+from gradyn.report.quantities.log_walks import density_curve, log_walk, spread_curve, walk_claims
+from gradyn.report.quantities.path_shares import path_shares
+from gradyn.report.quantities.phase_map import boundary_crossings, draw_phases, phase_points
+from gradyn.report.quantities.recurrences import bound_claim, clip_claims, clipped_cosines, exact_claim, gaussian_claim, noisy_claim, recurrent_panels
+from gradyn.report.quantities.stability import stability_curves, stability_runs
+from gradyn.report.quantities.time_spans import span_curves, time_spans
+from gradyn.report.quantities.trainable_map import draw_trainable_map, normalized_scale, trainable_cells
+from gradyn.report.quantities.training_speed import draw_training_speed, training_speed
+from gradyn.report.quantities.weight_decay import decay_lines, decayed
+from gradyn.report.quantities.width_slopes import change_curves, changes, width_slopes
 from gradyn.report.rates import RATE_COLUMNS, interval, rates
-from gradyn.report.recurrences import bound_claim, clip_claims, clipped_cosines, exact_claim, gaussian_claim, noisy_claim, recurrent_panels
 from gradyn.report.scoreboard import board_folder, chosen, reproduce, shown
-from gradyn.report.sentences import sentences
-from gradyn.report.stability import stability_curves, stability_runs
+from gradyn.report.script import main
 from gradyn.report.style import Page
-from gradyn.report.time_spans import span_curves, time_spans
-from gradyn.report.trainable import TRAINED, best_rates
-from gradyn.report.trainable_map import draw_trainable_map, normalized_scale, trainable_cells
-from gradyn.report.training_speed import draw_training_speed, training_speed
-from gradyn.report.weight_decay import decay_lines, decayed
+from gradyn.report.sweeps.cures import Cure, cure_nets, cure_table, families, state, verdict
+from gradyn.report.sweeps.over_training import animate
+from gradyn.report.sweeps.sentences import sentences
+from gradyn.report.sweeps.trainable import TRAINED, best_rates
 from gradyn.report.wide import by_layer_and_run, by_width, rate_claim, wide_claim, wide_curve, wide_limit
-from gradyn.report.width_slopes import change_curves, changes, width_slopes
 from gradyn.report.write import FIGURES, STANDARD, draw, drawn, figures
 
 __all__ = [

@@ -12,12 +12,12 @@ import jinja2
 import yaml  # type: ignore[import-untyped]
 
 from gradyn.core import ConfigError
-from gradyn.report.cures import cure_nets, cure_table
-from gradyn.report.default_figures import draw_defaults_of, pairs, swept
 from gradyn.report.experiment import claims_table, experiments
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.style import Page
+from gradyn.report.sweeps.cures import cure_nets, cure_table
+from gradyn.report.sweeps.default_figures import draw_defaults_of, pairs, swept
 from gradyn.report.tables import Table, frame_table, markdown, rates_table, trainable_table
 from gradyn.report.write import draw
 from gradyn.store import RUN_COLUMNS, done, failures

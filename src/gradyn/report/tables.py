@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from gradyn.report.default_figures import NUMBERS, swept
 from gradyn.report.frames import Frames
 from gradyn.report.rates import Interval, interval, rates
-from gradyn.report.trainable import TRAINED, best_rates
+from gradyn.report.sweeps.default_figures import NUMBERS, swept
+from gradyn.report.sweeps.trainable import TRAINED, best_rates
 
 _LATEX = {
     "\\": r"\textbackslash{}",

@@ -9,11 +9,11 @@ from typing import Literal
 import pandas as pd
 
 from gradyn.core import require
-from gradyn.report import by_init, by_layer, clipping, cures_figure, first_look, gain_split, maps, over_training, trainable
 from gradyn.report.experiment import experiments
 from gradyn.report.figure import Draw, Drawn, column
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.style import WIDTHS, Page, styled
+from gradyn.report.sweeps import by_init, by_layer, clipping, cures_figure, first_look, gain_split, maps, over_training, trainable
 
 FIGURES: dict[str, Draw] = {
     "norms_by_layer": by_layer.draw,

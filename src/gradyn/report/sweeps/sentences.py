@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gradyn.report.by_layer import max_derivative
-from gradyn.report.cures import WELL
 from gradyn.report.frames import Frames, MissingError
 from gradyn.report.rates import rates
+from gradyn.report.sweeps.by_layer import max_derivative
+from gradyn.report.sweeps.cures import WELL
 
 _SHALLOWEST = 8
 

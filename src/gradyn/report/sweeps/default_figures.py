@@ -13,9 +13,9 @@ import pandas as pd
 from gradyn.core import require
 from gradyn.report.figure import Drawn, label
 from gradyn.report.frames import Frames, MissingError, seed_words
-from gradyn.report.maps import heat_map
 from gradyn.report.rates import mean_of_logs, rates
 from gradyn.report.style import RATE_MAP, Page, diverging, layer_ticks, line_key, look, seed_lines
+from gradyn.report.sweeps.maps import heat_map
 
 _QUANTITIES = ("log10_delta_rms", "log10_act_rms", "log10_grad_w_l2")
 NUMBERS = ("backward_rate", "forward_rate", "level")

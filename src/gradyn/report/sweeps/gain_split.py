@@ -13,10 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gradyn.report.cures import WELL
 from gradyn.report.figure import Drawn, decades
 from gradyn.report.frames import Frames, MissingError
 from gradyn.report.style import DERIVATIVE, GREY, INK, WEIGHT, Page, layer_ticks
+from gradyn.report.sweeps.cures import WELL
 
 # Behind a number that stands on bars.
 _PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gradyn.report.cures import WELL
 from gradyn.report.figure import Drawn, decades, label
 from gradyn.report.frames import Frames, MissingError
 from gradyn.report.style import GREY, INK, Page, layer_ticks
+from gradyn.report.sweeps.cures import WELL
 
 _VANISHES, _EXPLODES, _ARRIVES = "#0072B2", "#D55E00", "#009E73"
 # The smallest normal float32: below it a framework's gradient loses digits, then is 0.

@@ -10,7 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from gradyn.report.cures import (
+from gradyn.report.figure import Drawn, label
+from gradyn.report.frames import Frames, MissingError, seed_words
+from gradyn.report.style import CURED, GREY, INK, SICK, Page, layer_ticks, seed_lines
+from gradyn.report.sweeps.cures import (
     NUMBERS,
     VERDICTS,
     Cure,
@@ -26,10 +29,7 @@ from gradyn.report.cures import (
     verdict,
     with_cure,
 )
-from gradyn.report.figure import Drawn, label
-from gradyn.report.frames import Frames, MissingError, seed_words
-from gradyn.report.sentences import sentences
-from gradyn.report.style import CURED, GREY, INK, SICK, Page, layer_ticks, seed_lines
+from gradyn.report.sweeps.sentences import sentences
 
 # Verdict -> colour and mark; the marks tell them apart in grey.
 _MARKS = {

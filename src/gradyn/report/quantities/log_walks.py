@@ -18,9 +18,9 @@ import pandas as pd
 from scipy import stats
 
 from gradyn.report.claims import Claim, Rival, seed_claim
-from gradyn.report.factors import LN_SQUARE
 from gradyn.report.frames import Frames
 from gradyn.report.overlay import Curve
+from gradyn.report.quantities.factors import LN_SQUARE
 from gradyn.theory import LogNormLaw
 
 

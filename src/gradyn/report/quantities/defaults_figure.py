@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from gradyn.report.factors import log_factors, mean_field, predicted_factor
 from gradyn.report.figure import Drawn, decades
 from gradyn.report.frames import Frames
+from gradyn.report.quantities.factors import log_factors, mean_field, predicted_factor
 from gradyn.report.style import GREY, INK, RATE_MAP, Page
 from gradyn.report.wide import wide_limit
 

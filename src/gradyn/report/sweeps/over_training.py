@@ -17,10 +17,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from gradyn.core import require
-from gradyn.report.default_figures import swept
 from gradyn.report.figure import Drawn, label
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.style import WIDTHS, Page, layer_ticks, look, styled
+from gradyn.report.sweeps.default_figures import swept
 
 COLUMN = "log10_delta_rms"
 # Panels, and lines of the film.

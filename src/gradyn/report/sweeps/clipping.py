@@ -11,11 +11,11 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from gradyn.report.cures import FINITE
 from gradyn.report.figure import Drawn, label
 from gradyn.report.frames import Frames, MissingError, seed_words
-from gradyn.report.maps import heat_map
 from gradyn.report.style import CURED, GREY, SICK, Page, seed_lines
+from gradyn.report.sweeps.cures import FINITE
+from gradyn.report.sweeps.maps import heat_map
 
 
 def draw(frames: Frames, page: Page) -> list[Drawn]:

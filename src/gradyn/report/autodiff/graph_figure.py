@@ -19,7 +19,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
 from gradyn.autodiff import Edge, Graph, Node, forward_name, number_text, shape_text
-from gradyn.report.graph_layout import Layout, layout
+from gradyn.report.autodiff.graph_layout import Layout, layout
 from gradyn.report.style import GREY, INK, Page, styled
 
 BACK = "#C2410C"

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradyn.report.by_layer import mark_end
 from gradyn.report.figure import Drawn, decades, label
 from gradyn.report.frames import Frames, seed_words
 from gradyn.report.rates import rates
 from gradyn.report.style import Page, layer_ticks, line_key, look, seed_lines
+from gradyn.report.sweeps.by_layer import mark_end
 
 _QUANTITIES = ("log10_delta_rms", "log10_grad_w_l2")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 
-from gradyn.report.factors import log_factors, mean_field, predicted_factor
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames
+from gradyn.report.quantities.factors import log_factors, mean_field, predicted_factor
 from gradyn.report.style import INK, RATE_MAP, Page
 from gradyn.report.wide import wide_limit
 from gradyn.theory import chi_1, fixed_point_q, phase_boundary

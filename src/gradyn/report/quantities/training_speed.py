@@ -8,7 +8,7 @@ import pandas as pd
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames
 from gradyn.report.style import GREY, Page, look
-from gradyn.report.trainable import best_rates, cure_words
+from gradyn.report.sweeps.trainable import best_rates, cure_words
 
 # Steps over which the loss of single batches is averaged.
 WINDOW = 20

@@ -14,8 +14,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 
 from gradyn.report.figure import Drawn, label
 from gradyn.report.frames import Frames, MissingError
-from gradyn.report.maps import heat_map
 from gradyn.report.style import Page
+from gradyn.report.sweeps.maps import heat_map
 
 # A cell trains from here on: far above chance on ten classes, below what shallow nets of any kind reach on digits (0.95).
 TRAINED = 0.8

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradyn.autodiff import Graph
+from gradyn.report.autodiff.graph_figure import blank, draw_graph, picture
+from gradyn.report.autodiff.graph_tables import graph_from
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames
-from gradyn.report.graph_figure import blank, draw_graph, picture
-from gradyn.report.graph_tables import graph_from
 from gradyn.report.style import GREY, INK, Page
 
 _ARROWS = "Along an arrow: what goes forward (black) and what comes back (orange), of arrays the Euclidean norm."

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames
 from gradyn.report.style import INK, Page, look
-from gradyn.report.trainable import ACCURACY, at_best_rate
+from gradyn.report.sweeps.trainable import ACCURACY, at_best_rate
 from gradyn.theory import batch_norm_rate, depth_scales
 
 # Of xi_c: what is sure to train, the rule of thumb, what is sure not to.

@@ -13,10 +13,10 @@ import torch
 from gradyn.core import Scaled, stream
 from gradyn.optim import GlobalL2, Value
 from gradyn.report.claims import Claim, Rival, seed_claim
-from gradyn.report.factors import log_factors
 from gradyn.report.frames import Frames
-from gradyn.report.gates import through_time
 from gradyn.report.overlay import Curve, Panel
+from gradyn.report.quantities.factors import log_factors
+from gradyn.report.quantities.gates import through_time
 from gradyn.report.wide import rate_claim, wide_claim
 from gradyn.theory import chi_1, fixed_point_q, value_clip_cosine
 

@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
-from gradyn.report.cures import LOWEST_LEVEL, WELL
 from gradyn.report.figure import Drawn, decades, label
 from gradyn.report.frames import Frames
 from gradyn.report.rates import mean_of_logs, rates
 from gradyn.report.style import INK, RATE_MAP, Page, diverging
+from gradyn.report.sweeps.cures import LOWEST_LEVEL, WELL
 
 _NUMBERS = ("backward_rate", "forward_rate", "level")
 
