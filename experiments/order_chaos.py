@@ -1,7 +1,7 @@
 """Order and chaos: lengths, correlations and gradients of tanh nets follow three maps, and chi_1 = 1 parts the phases.
 
 Source: Poole et al. 2016 (arXiv:1606.05340), section 2; their maps and input pair at widths and depths of ours: consistent with.
-Cost: 3,360 nets at initialization, a minute of one core.
+Cost: 1,680 nets at initialization, a minute of one core.
 Command: python experiments/order_chaos.py --run
 """
 

@@ -1,7 +1,7 @@
 """Weight decay alone carries a chaotic net into the ordered phase: sigma_w falls as (1 - rate lambda)^t, and chi_1 crosses 1 at a step known before.
 
 Source: decoupled decay of Loshchilov & Hutter 2019 (arXiv:1711.05101); chi_1 = sigma_w^2 / 2 of ReLU, Poole et al. 2016 (arXiv:1606.05340).
-Cost: 160 nets of 41 steps at a rate of 1e-9, under a minute on two cores.
+Cost: 120 nets of 41 steps at a rate of 1e-9, under a minute on two cores.
 Command: python experiments/weight_decay_crosses.py --run
 """
 
