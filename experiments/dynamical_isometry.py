@@ -1,7 +1,7 @@
 """Orthogonal weights keep all singular values of a deep tanh net's Jacobian together; Gaussian ones spread them, and with ReLU nothing helps.
 
 Source: Pennington, Schoenholz & Ganguli 2017 (arXiv:1711.04735). Widths 40 and 160, Gaussian 80 and 320, carried to infinite width: consistent with.
-Cost: 885 runs, a minute of one core.
+Cost: 525 runs, a minute of one core.
 Command: python experiments/dynamical_isometry.py --run
 """
 
