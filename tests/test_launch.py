@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import multiprocessing
 import os
+import signal
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +92,36 @@ def test_there_are_no_more_workers_than_cores_that_the_command_may_use(tmp_path,
     (of_all, shards), (of_one, _) = counted
     assert shards > 1
     assert (of_all, of_one) == (min(len(usable), shards), 1)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system stops no process")
+def test_workers_that_hang_when_all_is_done_are_not_waited_for(tmp_path, monkeypatch):
+    launch_module = importlib.import_module("gradyn.sweep.launch")
+    computed = launch_module.computed
+    stopped: list[int] = []
+
+    def stopped_at_the_end(target, work, *rest):
+        for count, done in enumerate(computed(target, work, *rest), 1):
+            if count == len(work):
+                stopped.extend(child.pid for child in multiprocessing.active_children())
+                for pid in stopped:
+                    os.kill(pid, signal.SIGSTOP)
+            yield done
+
+    def let_go():
+        is_late.append(True)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+    is_late: list[bool] = []
+    monkeypatch.setattr(launch_module, "computed", stopped_at_the_end)
+    timer = threading.Timer(30, let_go)
+    timer.start()
+    specs = [make_spec(depth=depth, steps=1) for depth in (2, 3, 4)]
+    assert launch(make_plan(tmp_path, specs, workers=2, pack_size=1)) == 0
+    timer.cancel()
+    assert stopped
+    assert not is_late, "the sweep waited for workers that had nothing in hand"
 
 
 def test_a_run_that_raises_is_kept_as_a_failure_and_its_neighbours_finish(tmp_path, capsys):

@@ -230,6 +230,10 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
             with contextlib.suppress(ValueError):
                 process.kill()
         raise
+    # Nothing is in hand. A worker that waits for work holds the queue's lock: killed from outside at this moment it leaves the others waiting for
+    # it, and the pool for them, for ever. So none is asked to end.
+    for process in list((pool._processes or {}).values()):
+        process.kill()
     pool.shutdown()
 
 
