@@ -2,7 +2,7 @@
 
     textbook_graph("torch"), textbook_graph("engine")    # the same line of code, recorded by each
 
-Can't: be drawn here. `gradyn.report.autodiff.graph_figure(graph)` does it, as does any program that reads `graph.dot()` or `graph.mermaid()`.
+Can't: be drawn here. `gradyn.report.graph_figure(graph)` does it, as does any program that reads `graph.dot()` or `graph.mermaid()`.
 """
 
 from __future__ import annotations
