@@ -66,6 +66,14 @@ def two(monkeypatch):
     return numbers
 
 
+def test_a_sweep_that_is_refused_does_not_keep_the_others_from_being_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["quick", "curve_length"]
+    assert reproduce(tmp_path, tmp_path, only=asked, scale="smoke", sweep=lambda words: 2) == 1
+    board = pd.read_csv(tmp_path / "smoke" / "scoreboard.csv")
+    assert dict(zip(board["experiment"], board["verdict"], strict=True)) == dict.fromkeys(asked, "not tested")
+    assert [line.split(".")[0] for line in capsys.readouterr().err.splitlines()] == [f"{name}: no figures" for name in sorted(asked)]
+
+
 def test_judging_a_subset_keeps_the_rows_of_the_others(two, tmp_path):
     assert reproduce(tmp_path, tmp_path, is_run=False) == 0
     two["a_one"] = two["b_two"] = 2.0

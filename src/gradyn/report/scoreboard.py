@@ -92,7 +92,7 @@ def reproduce(
             code = max(code, int(status != 0))
             if not fresh:
                 # Once, when all is there; other seeds are for their verdicts alone.
-                figures(results / name, formats=["png"])
+                code = max(code, _draw(results / name))
         kept = keep_figures(name, results / name / "figures", scoreboard) if scoreboard != results else []
         table = _judged(known[name], results / name).assign(figures=" ".join(kept), **{key: provenance()[key] for key in (*_MADE, "dirty")})
         code = max(code, int((table["verdict"] == "fails").any()))
@@ -147,6 +147,17 @@ def shown(folder: Path, scale: str = "full", only: Sequence[str] | None = None) 
     """
     table = pd.read_csv(folder / "scoreboard.csv")
     return _markdown(table[table["experiment"].isin(chosen(only))] if only else table, scale)
+
+
+def _draw(folder: Path) -> int:
+    """0, or 1 where the figures fail, with a line that says why: the claims are judged, and the other experiments go on, all the same."""
+    try:
+        figures(folder, formats=["png"])
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        sys.stderr.write(f"{folder.name}: no figures. {type(error).__name__}: {reason}\n")
+        return 1
+    return 0
 
 
 def _judged(experiment: Experiment, folder: Path) -> pd.DataFrame:
