@@ -153,7 +153,7 @@ def _draw(folder: Path) -> int:
     """0, or 1 where the figures fail, with a line that says why: the claims are judged, and the other experiments go on, all the same."""
     try:
         figures(folder, formats=["png"])
-    except Exception as error:
+    except (ConfigError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())
         sys.stderr.write(f"{folder.name}: no figures. {type(error).__name__}: {reason}\n")
         return 1
