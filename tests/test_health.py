@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
+from torch import Tensor
 
 from gradyn.nn import BatchNorm, Fixup, HeNormal, Large, LayerNorm, Linear, Relu, Rezero, Sigmoid, Small, Tanh
-from gradyn.optim import GlobalL2
+from gradyn.optim import GlobalL2, Sgd
+from gradyn.optim.optimizers import State
 from gradyn.sweep import Log, RunSpec, Schedule, execute
 from runs import make_spec
 
@@ -34,6 +38,25 @@ def test_training_that_blows_up_is_diverged_with_its_step():
     status, step, _ = health(make_spec(learning_rate=1e25, steps=6))
     assert status == "diverged"
     assert 1 <= step <= 6
+
+
+@dataclass(frozen=True, slots=True)
+class Losing(Sgd):
+    """SGD whose last step sets the first layer's last bias to one value."""
+
+    value: str = "inf"  # settings are JSON, which has no inf
+
+    def step(self, parameters_RP: Tensor, gradients_RP: Tensor, state: State, rate_RP: Tensor, count: int) -> None:
+        Sgd.step(self, parameters_RP, gradients_RP, state, rate_RP, count)
+        if count == 3:
+            parameters_RP[:, 64 * 8 + 7] = float(self.value)
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_weights_lost_in_the_last_step_are_found_though_the_loss_may_be_finite(value):
+    # ReLU passes nothing of -inf: the loss after training is that of a net without the unit.
+    assert health(make_spec(optimizer=Losing(value=value))) == ("diverged", 3, None)
+    assert health(make_spec(optimizer=Losing(value="-1e30"))) == ("ok", None, None)
 
 
 def test_a_forward_signal_below_float32_is_underflow_in_its_layer():

@@ -46,6 +46,7 @@ def test_batch_norm_brings_the_exponential_law_back() -> None:
     # J'(-1 / (B - 1)) = 1/2 - arcsin(1 / (B - 1)) / pi, but for the own derivative's 1 / B^2.
     for batch in (64, 1024):
         law = (0.5 - math.asin(1 / (batch - 1)) / math.pi) ** 4
+        # Four layers of 0.7 / B^2 each, and what is left of the next order.
         assert 0 < law / orthogonal_gradient_correlation(4, batch) - 1 < 4 / batch**2
     with pytest.raises(ConfigError, match="batch must be at least 4 samples; got 3"):
         orthogonal_gradient_correlation(2, 3)
