@@ -9,7 +9,7 @@ import torch
 import catalogue
 import gradyn
 from gradyn.core import ConfigError, stream
-from gradyn.nn import Gaussian, HeNormal, LooksLinear, Lsuv, Orthogonal, Relu, Tanh, TorchDefault
+from gradyn.nn import Gaussian, HeNormal, HeUniform, LooksLinear, Lsuv, Orthogonal, Relu, Tanh, TorchDefault, initialize
 from runs import make_spec
 
 # Two-sided z of 5: one false alarm in 1.7 million draws.
@@ -102,3 +102,46 @@ def test_bad_values_are_refused_in_one_line(build, line):
     with pytest.raises(ConfigError, match=line) as caught:
         build()
     assert "\n" not in str(caught.value)
+
+
+def count_draws(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str, int]]:
+    """The streams of weights that are made from now on; nothing is kept from before."""
+    made: list[tuple[int, str, int]] = []
+
+    def counted(seed: int, purpose: str, index: int = 0) -> np.random.Generator:
+        if purpose == "weight":
+            made.append((seed, purpose, index))
+        return stream(seed, purpose, index)
+
+    monkeypatch.setattr(initialize, "stream", counted)
+    monkeypatch.setattr(initialize, "_standards", initialize._Standards())
+    return made
+
+
+@pytest.mark.parametrize("inits", [(HeNormal(), Gaussian(sigma_w=3.0)), (TorchDefault(), HeUniform()), (Orthogonal(gain=2.0), Lsuv())])
+def test_settings_of_one_law_draw_once_and_have_what_each_would_draw_alone(monkeypatch, inits):
+    alone = [gradyn.materialize(make_spec(init=init, depth=4))[0].state_dict() for init in inits]
+    made = count_draws(monkeypatch)
+    together = [gradyn.materialize(make_spec(init=init, depth=4))[0].state_dict() for init in inits]
+    assert made == [(0, "weight", layer) for layer in (1, 2, 3, 4)]
+    for one, other in zip(alone, together, strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_an_initializer_that_defines_its_own_weight_is_asked_for_it(monkeypatch):
+    class Doubled(HeNormal):
+        def weight(self, rng, fan_out, fan_in, *, layer, is_readout):
+            return 2 * super().weight(rng, fan_out, fan_in, layer=layer, is_readout=is_readout)
+
+    plain, doubled = (gradyn.materialize(make_spec(init=init, depth=3))[0].state_dict() for init in (HeNormal(), Doubled()))
+    assert all(torch.equal(2 * plain[name], doubled[name]) for name in plain if name.endswith("weight"))
+
+
+def test_what_is_kept_of_draws_is_bounded_and_the_oldest_goes_first(monkeypatch):
+    made = count_draws(monkeypatch)
+    monkeypatch.setattr(initialize, "_KEPT_BYTES", 3 * 8 * 8 * 8)
+    standard = HeNormal().standard
+    for seed in (0, 1, 2, 0, 3, 0, 1):
+        initialize._standards(standard, seed, 1, 8, 8)
+    assert [seed for seed, _, _ in made] == [0, 1, 2, 3, 1]
+    assert initialize._standards._bytes == 3 * 8 * 8 * 8

@@ -19,9 +19,10 @@ from torch import Tensor
 
 import gradyn
 from gradyn.core import ConfigError
-from gradyn.nn import AbstractActivation, Relu, Rezero, Small, Tanh
+from gradyn.nn import AbstractActivation, HeNormal, Relu, Rezero, Small, Tanh
 from gradyn.store import write_failure
 from gradyn.sweep import Execution, Log, Plan, RunSpec, Schedule, launch, run_shard
+from gradyn.sweep.launch import queue
 from runs import make_spec
 
 
@@ -74,6 +75,20 @@ def test_workers_and_stacks_do_not_change_a_byte_of_the_frames(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_settings_as_long_as_each_other_go_by_seed_and_longer_ones_before_them(tmp_path):
+    settings = [
+        {"init": init, "activation": activation, "depth": depth} for init in (HeNormal(), Small()) for activation in (Relu(), Tanh()) for depth in (3, 6)
+    ]
+    specs = [make_spec(seed=seed, **setting) for setting in settings for seed in range(6)]
+    plan = make_plan(tmp_path, specs, pack_size=4)
+    packs = [pack for shard in queue(plan, specs) for pack in shard]
+    # Two inits of two seeds a stack; both activations of the same seeds after each other.
+    assert [(pack[0].depth, sorted({spec.seed for spec in pack})) for pack in packs] == [
+        (depth, seeds) for depth in (6, 3) for seeds in ([0, 1], [2, 3], [4, 5]) for _ in (Relu, Tanh)
+    ]
+    assert sorted(spec.run_id for pack in packs for spec in pack) == sorted(spec.run_id for spec in specs)
+
+
 def test_there_are_no_more_workers_than_cores_that_the_command_may_use(tmp_path, monkeypatch):
     counted = []
     launch_module = importlib.import_module("gradyn.sweep.launch")  # the package's `launch` is its function

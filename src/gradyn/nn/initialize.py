@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,13 +14,14 @@ from torch import Tensor
 
 from gradyn.core import stream
 from gradyn.nn.architecture import Layer, NetSpec, blocks
-from gradyn.nn.initializers import AbstractInitializer, Calibration
+from gradyn.nn.initializers import AbstractInitializer, AbstractScaled, Calibration
 from gradyn.nn.net import Net
 from gradyn.nn.recurrent import HIDDEN_BIAS, INPUT, INPUT_BIAS, RecurrentNet
 
-# Layers of at most this many weights are kept between runs (a sweep asks for the same (init, seed, layer) once per
-# combination of everything else): 1,024 of them are at most 128 MiB.
-_CACHED_WEIGHTS = 16_384
+# What a layer's weights were scaled from is kept for the next runs: a sweep asks for the same (seed, layer) once per combination of
+# everything else, and drawing is half of the time of a wide net at initialization. So many bytes hold a stack's runs (16 nets of 11
+# layers of 300 units, say).
+_KEPT_BYTES = 2**27
 
 
 def initial_parameters(spec: NetSpec, net: Net | RecurrentNet, first_batch_BM: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -77,16 +80,37 @@ def _initial_of_cell(spec: NetSpec, net: RecurrentNet, name: str) -> NDArray[np.
 
 
 def _weight(init: AbstractInitializer, seed: int, layer: int, depth: int, fan_out: int, fan_in: int) -> NDArray[np.float64]:
-    draw = _cached_weight if fan_out * fan_in <= _CACHED_WEIGHTS else _draw_weight
-    # Whether it is the readout is all that an initializer may know of the depth: then nets of other depths share the draw.
-    return draw(init, seed, layer, layer == depth, fan_out, fan_in)
+    if isinstance(init, AbstractScaled) and type(init).weight is AbstractScaled.weight:
+        return init.scale(fan_out, fan_in) * _standards(init.standard, seed, layer, fan_out, fan_in)
+    # Whether it is the readout is all that an initializer may know of the depth: then nets of other depths have the same weights.
+    return init.weight(stream(seed, "weight", layer), fan_out, fan_in, layer=layer, is_readout=layer == depth)
 
 
-def _draw_weight(init: AbstractInitializer, seed: int, layer: int, is_readout: bool, fan_out: int, fan_in: int) -> NDArray[np.float64]:
-    return init.weight(stream(seed, "weight", layer), fan_out, fan_in, layer=layer, is_readout=is_readout)
+class _Standards:
+    """S of the layers that were asked for last, in at most `_KEPT_BYTES` (LRU)."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[object, ...], NDArray[np.float64]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __call__(
+        self, standard: Callable[[np.random.Generator, int, int], NDArray[np.float64]], seed: int, layer: int, fan_out: int, fan_in: int
+    ) -> NDArray[np.float64]:
+        key = (standard, seed, layer, fan_out, fan_in)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            drawn = standard(stream(seed, "weight", layer), fan_out, fan_in)
+            self._kept[key] = drawn
+            self._bytes += drawn.nbytes
+            while self._bytes > _KEPT_BYTES:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+            return drawn
 
 
-_cached_weight = lru_cache(maxsize=1024)(_draw_weight)
+_standards = _Standards()
 
 
 def _calibrate(target: Calibration, net: Net, row: NDArray[np.float64], first_batch_BM: NDArray[np.float64]) -> None:

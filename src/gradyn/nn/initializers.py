@@ -58,21 +58,49 @@ class AbstractInitializer(AbstractComponent):
 
 
 @dataclass(frozen=True, slots=True)
-class AbstractNormal(AbstractInitializer):
-    """W ~ N(0, variance), independent."""
+class AbstractScaled(AbstractInitializer):
+    """W = scale * S: every setting is in the scale, and S is the same for all of a class and whoever inherits it."""
 
     def weight(self, rng: np.random.Generator, fan_out: int, fan_in: int, *, layer: int, is_readout: bool) -> Array:
-        """std * standard normal."""
-        return math.sqrt(self.variance(fan_out, fan_in) or 0.0) * rng.standard_normal((fan_out, fan_in))
+        """scale * S."""
+        return self.scale(fan_out, fan_in) * self.standard(rng, fan_out, fan_in)
+
+    def scale(self, fan_out: int, fan_in: int) -> float:
+        """What S is multiplied by."""
+        raise TypeError(f"{type(self).__name__} must define scale")
+
+    @staticmethod
+    def standard(rng: np.random.Generator, fan_out: int, fan_in: int) -> Array:
+        """S [fan_out, fan_in]."""
+        raise TypeError("an initializer that scales must define standard")
 
 
 @dataclass(frozen=True, slots=True)
-class AbstractUniform(AbstractInitializer):
+class AbstractNormal(AbstractScaled):
+    """W ~ N(0, variance), independent."""
+
+    def scale(self, fan_out: int, fan_in: int) -> float:
+        """The standard deviation."""
+        return math.sqrt(self.variance(fan_out, fan_in) or 0.0)
+
+    @staticmethod
+    def standard(rng: np.random.Generator, fan_out: int, fan_in: int) -> Array:
+        """Standard normal numbers."""
+        return rng.standard_normal((fan_out, fan_in))
+
+
+@dataclass(frozen=True, slots=True)
+class AbstractUniform(AbstractScaled):
     """W ~ U(-a, a) with a = sqrt(3 variance), independent."""
 
-    def weight(self, rng: np.random.Generator, fan_out: int, fan_in: int, *, layer: int, is_readout: bool) -> Array:
-        """a * (2 u - 1), u uniform on [0, 1)."""
-        return math.sqrt(3 * (self.variance(fan_out, fan_in) or 0.0)) * (2 * rng.random((fan_out, fan_in)) - 1)
+    def scale(self, fan_out: int, fan_in: int) -> float:
+        """a."""
+        return math.sqrt(3 * (self.variance(fan_out, fan_in) or 0.0))
+
+    @staticmethod
+    def standard(rng: np.random.Generator, fan_out: int, fan_in: int) -> Array:
+        """2 u - 1, u uniform on [0, 1)."""
+        return 2 * rng.random((fan_out, fan_in)) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +242,17 @@ class MaximalUpdate(AbstractInitializer):
         return None  # differs between the hidden layers and the readout
 
 
+def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
+    """Q, uniform, with Q^T Q = 1 (or Q Q^T = 1 where the layer narrows)."""
+    tall = (max(rows, columns), min(rows, columns))
+    q, r = np.linalg.qr(rng.standard_normal(tall))
+    # QR alone is not uniform: LAPACK fixes the signs of R's diagonal as it goes. This makes them +.
+    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
+    return q if rows >= columns else np.ascontiguousarray(q.T)
+
+
 @dataclass(frozen=True, slots=True)
-class Orthogonal(AbstractInitializer):
+class Orthogonal(AbstractScaled):
     """W = gain * Q, Q uniform over (semi-)orthogonal matrices. Saxe et al. 2014 (arXiv:1312.6120)."""
 
     gain: float = 1.0
@@ -223,9 +260,11 @@ class Orthogonal(AbstractInitializer):
     def __post_init__(self) -> None:
         self.require_finite("gain", low=0.0)
 
-    def weight(self, rng: np.random.Generator, fan_out: int, fan_in: int, *, layer: int, is_readout: bool) -> Array:
-        """gain * Q with Q^T Q = 1 (or Q Q^T = 1 where the layer narrows)."""
-        return self.gain * _orthogonal(rng, fan_out, fan_in)
+    def scale(self, fan_out: int, fan_in: int) -> float:
+        """gain."""
+        return self.gain
+
+    standard = staticmethod(_orthogonal)
 
     def variance(self, fan_out: int, fan_in: int) -> float:
         # Each of min(fan_in, fan_out) orthonormal vectors has length 1 over max(fan_in, fan_out) entries.
@@ -260,7 +299,7 @@ class LooksLinear(AbstractInitializer):
 
 
 @dataclass(frozen=True, slots=True)
-class Lsuv(AbstractInitializer):
+class Lsuv(AbstractScaled):
     """Layer-sequential unit variance: orthogonal, then each hidden layer scaled until Var(h_l) = variance on the first batch.
 
     Scaled in order of the layers, each at most `max_iterations` times, until |Var / variance - 1| <= tolerance. The readout
@@ -280,9 +319,11 @@ class Lsuv(AbstractInitializer):
         is_scalable = spec.norm.where != "weight"
         require(is_scalable, "init", "not be lsuv with norm=weight_standardized, which undoes any scale", self.name, "Take init=orthogonal.")
 
-    def weight(self, rng: np.random.Generator, fan_out: int, fan_in: int, *, layer: int, is_readout: bool) -> Array:
-        """Orthogonal, before scaling."""
-        return _orthogonal(rng, fan_out, fan_in)
+    def scale(self, fan_out: int, fan_in: int) -> float:
+        """1, before the calibration."""
+        return 1.0
+
+    standard = staticmethod(_orthogonal)
 
     def variance(self, fan_out: int, fan_in: int) -> float | None:
         return None  # depends on the data
@@ -291,14 +332,6 @@ class Lsuv(AbstractInitializer):
     def calibration(self) -> Calibration:
         """The fields, as the scaling takes them."""
         return Calibration(self.variance_target, self.tolerance, self.max_iterations)
-
-
-def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
-    tall = (max(rows, columns), min(rows, columns))
-    q, r = np.linalg.qr(rng.standard_normal(tall))
-    # QR alone is not uniform: LAPACK fixes the signs of R's diagonal as it goes. This makes them +.
-    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
-    return q if rows >= columns else np.ascontiguousarray(q.T)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,12 +81,15 @@ def check_device(name: str) -> None:
 
 
 def queue(plan: Plan, missing: list[RunSpec]) -> list[Shard]:
-    """The missing runs as shards: the plan's first look before the rest, and the longest first within each."""
+    """The missing runs as shards: the plan's first look before the rest, and the longest first within each.
+
+    Runs as long as each other go by seed: those of one seed share what is drawn, and a sweep that is cut short has some seeds of all settings.
+    """
     looked_at_first = [spec for spec in missing if plan.is_first(spec)]
     rest = [spec for spec in missing if not plan.is_first(spec)]
 
     def ordered(specs: list[RunSpec]) -> list[Pack]:
-        return sorted(pack(specs, plan.execution.pack_size), key=cost, reverse=True)
+        return sorted(pack(specs, plan.execution.pack_size), key=lambda pack_: (-cost(pack_) / len(pack_), pack_[0].seed))
 
     return [*shards(ordered(looked_at_first)), *shards(ordered(rest))]
 

@@ -44,7 +44,9 @@ def stack_size(spec: RunSpec) -> int:
 
 
 def pack(specs: Sequence[RunSpec], pack_size: int | None = None) -> list[Pack]:
-    """The runs in packs, in the order in which structures are first met.
+    """The runs in packs, structure by structure in the order in which they are first met, by seed within each.
+
+    Settings that are stacked with the same seeds share what is drawn (`gradyn.nn.initialize`).
 
     Args:
         specs: runs, in any order.
@@ -55,6 +57,7 @@ def pack(specs: Sequence[RunSpec], pack_size: int | None = None) -> list[Pack]:
         by_structure.setdefault(structure(spec), []).append(spec)
     packs: list[Pack] = []
     for runs in by_structure.values():
+        runs.sort(key=lambda spec: spec.seed)
         size = pack_size or stack_size(runs[0])
         # Even shares: 17 runs in packs of 16 become 9 + 8, not 16 + 1.
         count = -(-len(runs) // size)
