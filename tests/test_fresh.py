@@ -10,6 +10,7 @@ from scipy import stats
 from gradyn.cli import main
 from gradyn.core import ConfigError
 from gradyn.report import fresh_sets, p_values, recorded, summary
+from gradyn.report.fresh import LEVEL, uniformity
 
 
 def test_sets_are_named_by_numbers_and_ranges() -> None:
@@ -56,6 +57,28 @@ def test_right_errors_are_uniform_and_wrong_ones_are_not(tmp_path, rng) -> None:
     # Errors 1.5 times too small or too large: with 400 numbers D is near 0.16, where 0.08 is the limit at 1 %.
     assert ": not uniform at 1%" in summary(p_values(boards(tmp_path / "small", rng, 1.5)))
     assert ": not uniform at 1%" in summary(p_values(boards(tmp_path / "large", rng, 1 / 1.5)))
+
+
+def test_claims_that_depend_on_each_other_are_no_wrong_errors(rng) -> None:
+    sizes = (20, 30, 10)  # sets, groups of one z each, claims a group
+
+    def p_of(factor: float) -> pd.DataFrame:
+        z = np.broadcast_to(factor * rng.standard_normal((*sizes[:2], 1)), sizes)
+        return pd.DataFrame({"set": np.repeat(np.arange(sizes[0]), sizes[1] * sizes[2]), "p": 2 * stats.norm.sf(np.abs(z)).ravel()})
+
+    # 40 right boards: 0.4 rejected at 1 %, 4 or more once in 1,400; taken for 6,000 independent numbers nearly all of them are.
+    right = [p_of(1.0) for _ in range(40)]
+    assert sum(uniformity(board)[1] < LEVEL for board in right) <= 3
+    assert sum(stats.kstest(board["p"], "uniform").pvalue < LEVEL for board in right) >= 20
+    # 600 independent groups with errors 1.3 times too small: D is near 0.11, where 0.07 is the limit at 1 %.
+    assert sum(uniformity(p_of(1.3))[1] < LEVEL for _ in range(10)) >= 8
+
+
+def test_fewer_than_eight_sets_can_reject_nothing_by_their_signs(rng) -> None:
+    for sets, least in ((7, 2**-6), (9, 2**-8)):
+        wrong = pd.DataFrame({"set": np.repeat(np.arange(sets), 50), "p": rng.uniform(0, 0.2, 50 * sets)})
+        # Two of 2^sets signs are as bad; 2,000 draws know their share to 3 of its errors.
+        assert uniformity(wrong)[1] == pytest.approx(least, abs=3 * (least / 2000) ** 0.5)
 
 
 def test_one_wrong_prediction_is_found_by_its_mean_though_it_never_fails(tmp_path, rng) -> None:

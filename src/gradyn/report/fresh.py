@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -20,6 +21,12 @@ from gradyn.core import ConfigError, require
 
 # A test at this level fails for right errors once in a hundred times.
 LEVEL = 0.01
+
+# Signs of fewer sets can't reach the level: 2^(1 - 7) is more than 1 %.
+_FEWEST_SETS = 8
+
+# Of signs of whole sets, from a fixed seed: the page is the same whenever it is made. p has a relative error of a tenth at 0.05.
+_DRAWS = 2_000
 
 # What is run and judged together.
 _KEYS = ["set", "experiment"]
@@ -73,15 +80,40 @@ def recorded(found: pd.DataFrame, file: Path) -> pd.DataFrame:
     return found
 
 
-def summary(found: pd.DataFrame) -> str:
-    """The page: how uniform the p-values are, by experiment and in all, and which claims failed.
+def uniformity(found: pd.DataFrame) -> tuple[float, float]:
+    """Kolmogorov and Smirnov's D of the p-values against the uniform law, and how often right errors give as large a one.
 
-    Kolmogorov and Smirnov's test takes its values for independent; claims of one experiment may share runs, so that the test of all
-    rejects more easily than its level says. By experiment the same holds within a set, never between sets.
+    Numbers of one set depend on each other: claims share runs, settings share draws. Sets do not. So the null distribution is that of
+    the sets' own deviations with signs drawn at random, D* = max_x |sum_k s_k g_k(x)| / n, g_k(x) = how many of set k are <= x, less what
+    the uniform law expects (a wild bootstrap over clusters: Cameron, Gelbach & Miller 2008, doi:10.1162/rest.90.3.414). Of k sets it can't
+    say less than 2^(1-k): below 8 sets it rejects nothing at 1 %.
+
+    With 26 experiments of 9 claims each, Kolmogorov and Smirnov's own p is below 1 % for 40 % of right boards where an experiment's claims
+    correlate by 0.9, this one for 1 %; it finds errors 1.1 times too small, at correlations of 0.6, in 5 of 6 (60 simulations of 20 sets).
+
+    Args:
+        found: with columns set and p.
+
+    Returns:
+        D and p.
     """
+    p = found["p"].to_numpy()
+    at = np.sort(p)
+    parts = [np.sort(part) for _, part in found.groupby("set")["p"]]
+    deviation_KN = np.stack([np.searchsorted(part, at, side="right") - len(part) * at for part in parts]) / len(p)
+    largest = np.abs(deviation_KN.sum(0)).max()
+    signs_DK = np.random.default_rng(0).choice((-1.0, 1.0), size=(_DRAWS, len(parts)))
+    as_large = (np.abs(signs_DK @ deviation_KN).max(1) >= largest * (1 - 1e-12)).sum()
+    return float(stats.kstest(p, "uniform").statistic), float((1 + as_large) / (1 + _DRAWS))
+
+
+def summary(found: pd.DataFrame) -> str:
+    """The page: how uniform the p-values are, by experiment and in all, and which claims failed."""
     sets, commits, failed = found["set"].nunique(), found["commit"].nunique(), found[found["verdict"] == "fails"]
     limits, found = found[found["p"].isna()], found[found["p"].notna()]
-    count, overall = len(found), stats.kstest(found["p"], "uniform")
+    count, (distance, p), p_alone = len(found), uniformity(found), float(stats.kstest(found["p"], "uniform").pvalue)
+    # Too few sets have no choice but to take their numbers for independent, which rejects more easily than the level says.
+    judged = p if sets >= _FEWEST_SETS else p_alone
     lines = [
         "# Fresh seeds",
         "",
@@ -91,8 +123,8 @@ def summary(found: pd.DataFrame) -> str:
         ),
         "",
         (
-            f"p-values against the uniform law (Kolmogorov, Smirnov): D = {overall.statistic:.3f}, p = {overall.pvalue:.2g}: "
-            f"{'uniform' if overall.pvalue > LEVEL else 'not uniform'} at {LEVEL:.0%}. |z| at most {found['z'].abs().max():.2f}; "
+            f"p-values against the uniform law (Kolmogorov, Smirnov): D = {distance:.3f}, p = {p:.2g} with the numbers of a set as dependent as they "
+            f"are ({p_alone:.2g} if they were not): {'uniform' if judged > LEVEL else 'not uniform'} at {LEVEL:.0%}. |z| at most {found['z'].abs().max():.2f}; "
             f"{(found['z'].abs() > 2).mean():.1%} beyond 2 (4.6 % expected). {int((found['verdict'] == 'fails').sum())} failed."
         ),
         "",
@@ -100,9 +132,8 @@ def summary(found: pd.DataFrame) -> str:
         "|---|---|---|---|---|---|",
     ]
     for name, part in found.groupby("experiment"):
-        test = stats.kstest(part["p"], "uniform")
-        z = part["z"]
-        lines.append(f"| {name} | {len(part)} | {test.pvalue:.2g} | {z.mean():+.2f} | {(z**2).mean() ** 0.5:.2f} | {z.abs().max():.2f} |")
+        z, shown = part["z"], f"{uniformity(part)[1]:.2g}" if part["set"].nunique() >= _FEWEST_SETS else ""
+        lines.append(f"| {name} | {len(part)} | {shown} | {z.mean():+.2f} | {(z**2).mean() ** 0.5:.2f} | {z.abs().max():.2f} |")
     by_claim = found.groupby(["experiment", "claim"])["z"].agg(["mean", "count"])
     # The mean of k independent z has the error 1 / sqrt(k).
     off = by_claim[by_claim["mean"].abs() * by_claim["count"] ** 0.5 > 3]
