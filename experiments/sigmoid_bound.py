@@ -1,7 +1,7 @@
 """A sigmoid's slope is at most 1/4, but 0.25 is no net's rate: weights of scale 1 keep 0.236 of the gradient a layer, large weights explode.
 
 Source: Bengio, Simard & Frasconi 1994 (the bound), after Hochreiter 1991; the rate is Schoenholz et al. 2017's, the nets are ours: consistent with.
-Cost: 800 nets at initialization, under a minute of one core.
+Cost: 720 nets at initialization, forty seconds of one core.
 Command: python experiments/sigmoid_bound.py --run
 """
 
