@@ -54,6 +54,14 @@ def test_pair_correlations_are_cosines_of_signals_and_of_own_gradients(norm, res
     assert np.isneginf(found["log10_one_minus_delta_pair_correlation"][0, -1])
 
 
+def test_without_cotangents_pairs_are_followed_forwards_alone():
+    moment = moment_of([small_spec(data=Pair(pairs=3, features=3, classes=2), batch_size=6)])
+    forwards, both = (columns(PairCorrelation(cotangents=count), moment) for count in (0, 1))
+    for name in forwards:
+        # Null is +inf here.
+        assert np.isposinf(forwards[name]).all() if "delta" in name else np.array_equal(forwards[name], both[name])
+
+
 @pytest.mark.parametrize("angle", [1e-3, 1e-8, 1e-13])
 @pytest.mark.parametrize("size", [1.0, 1e-170, 1e170])
 def test_one_minus_c_keeps_its_digits_near_one(angle, size, rng):
@@ -158,7 +166,7 @@ def test_an_arc_lies_on_the_circle_of_its_seed():
         (lambda: Arc(radians=0.0), r"data\.radians must be a finite number > 0 and <= 6\.28\d*; got 0\.0"),
         (lambda: Arc(samples=1), r"data\.samples must be a whole number >= 2; got 1"),
         (lambda: Line(low=2.0, high=1.0), r"data\.high must be above data\.low=2; got 1\.0"),
-        (lambda: PairCorrelation(cotangents=0), r"log\.probes\.pair_correlation\.cotangents must be a whole number >= 1; got 0"),
+        (lambda: PairCorrelation(cotangents=-1), r"log\.probes\.pair_correlation\.cotangents must be a whole number >= 0; got -1"),
         (lambda: CurveLength().check(small_spec()), r"data must be points along a curve with probe=curve_length; got 'gaussian'\. Set data=circle"),
         (
             lambda: GradientAutocorrelation().check(small_spec(data=Circle(samples=8), batch_size=4)),

@@ -175,3 +175,5 @@ def test_the_committed_board_has_every_experiment_and_no_more_claims_than_its_li
     assert (judged["rival_z"].abs() > 6).sum() >= 10
     for names in board["figures"].dropna():
         assert all((folder / name).is_file() for name in names.split())
+    # Empty cells of the CSV are empty on the page.
+    assert "| nan |" not in (folder / "scoreboard.md").read_text(encoding="utf-8")

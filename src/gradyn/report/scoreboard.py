@@ -228,7 +228,8 @@ def _predictions(table: pd.DataFrame) -> list[str]:
     """For how much of each sweep `gradyn.theory.predict` has a prediction, whether a claim is about it or not."""
     if "predicted_share" not in table or not table["predicted_share"].notna().any():
         return []
-    swept = table[table["predicted_share"].notna()].drop_duplicates("experiment")
+    # An empty cell comes back from a CSV as nan.
+    swept = table[table["predicted_share"].notna()].drop_duplicates("experiment").fillna({"no_theory": ""})
     cells = ([row["experiment"], f"{row['settings']:.0f}", f"{row['predicted_share']:.0%}", row["no_theory"]] for row in swept.to_dict("records"))
     return [
         "",
