@@ -242,13 +242,13 @@ class MaximalUpdate(AbstractInitializer):
         return None  # differs between the hidden layers and the readout
 
 
-def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> Array:
+def _orthogonal(rng: np.random.Generator, fan_out: int, fan_in: int) -> Array:
     """Q, uniform, with Q^T Q = 1 (or Q Q^T = 1 where the layer narrows)."""
-    tall = (max(rows, columns), min(rows, columns))
+    tall = (max(fan_out, fan_in), min(fan_out, fan_in))
     q, r = np.linalg.qr(rng.standard_normal(tall))
     # QR alone is not uniform: LAPACK fixes the signs of R's diagonal as it goes. This makes them +.
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
-    return q if rows >= columns else np.ascontiguousarray(q.T)
+    return q if fan_out >= fan_in else np.ascontiguousarray(q.T)
 
 
 @dataclass(frozen=True, slots=True)
