@@ -31,21 +31,21 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
         edges.append(Curve(f"width {width}", mean.index, mean["mean"], mean["sem"], theory=[largest_linear_s2(n) for n in mean.index]))
     title = "Orthogonal tanh nets stay near isometry; Gaussian weights spread the singular values in proportion to depth, ReLU with any weights."
     text = "s: singular values of the Jacobian of the last L hidden layers. Left: carried to infinite width, as far as (L / N)² is small; judged up to "
-    text += f"half of the layers. Right: its limit e (L + ½). {SOURCE}"
+    text += f"a quarter of the layers. Right: its limit e (L + ½). {SOURCE}"
     panels = [Panel("spread", "layers $L$", "Var $s^2$ / (E $s^2$)$^2$", spread), Panel("linear, Gaussian", "layers $L$", "largest $s^2$ / E $s^2$", edges)]
     setting = "initialization, Gaussian tanh nets critical at q* = 0.2, orthogonal ones with gain 1"
     return [overlay(page, "dynamical_isometry", title, setting, text, panels, measured_columns=(MEAN, VARIANCE))]
 
 
 def claims(frames: Frames) -> list[Claim]:
-    """Spread of s^2 where (L / N)^2 is small: up to half of the layers; linear nets exactly; what is an isometry to the last digit."""
+    """Spread of s^2 where (L / N)^2 is small: up to a quarter of the layers; linear nets exactly; what is an isometry to the last digit."""
     found = []
     for (layers, width), rows in products(frames, *NETS[0])[0].query("layers in (2, 8)").groupby(["layers", "width"]):
         text, fourth = f"Gaussian linear, L = {layers}, width {width}: E s^4", (rows[VARIANCE] + 1) * rows["s2"] ** 2
         found.append(seed_claim(f"{text}, exactly at this width", fourth, linear_fourth_moment(layers, width), rival=Rival("L + 1", layers + 1.0)))
     for activation, init in NETS:
         rows, said = products(frames, activation, init)
-        for count, mine in rows[rows["layers"].isin((len(said) // 4, len(said) // 2))].set_index(["width", "seed"]).groupby("layers"):
+        for count, mine in rows[rows["layers"].isin((len(said) // 8, len(said) // 4))].set_index(["width", "seed"]).groupby("layers"):
             net = f"{activation}, {init}, L = {count}"
             found.append(wide_claim(f"{net}: E s^2 over theory's", mine["s2"], 1.0))
             spread = said[count - 1].relative_variance
