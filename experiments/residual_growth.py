@@ -21,11 +21,14 @@ SCALED, BLOCKS, NAMES = (1, 2, 4, 16), np.arange(1, 31), ("tanh 200", "relu 16",
 TEXT = f"First, with L: x + tanh(W x), x + V relu(W x), x + V relu(BN(W x)), x + V relu(W x) / √L. Second: L + 1 is 2 L + 1 in these nets. Source: {SOURCE}."
 BATCH_NORM, TANH = batch_norm_moments("relu", 16), [float(moment("tanh", 1.0, **power).value) for power in ({"value": 2}, {"derivative": 2})]
 
+# Layer 1 passes on less of what a batch's gradients have in common, one part in 16 at the top and at the bottom.
+BATCH_NORM_GROWTH = batch_norm_residual_growth("relu", 30, 16) + (BATCH_NORM.pulled_mean / BATCH_NORM.pulled - 1) / 16
+
 
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """Every law beside its nets; batch norm's product over the blocks beside L + 1."""
     judged, label = [claim for claim in claims(frames) if claim.text.startswith("ln growth")], r"$\ln |g_0|^2 / |g_L|^2$"
-    product, usual = np.log(batch_norm_residual_growth("relu", 30, 16)), np.log(2 * BLOCKS + 1)
+    product, usual = np.log(BATCH_NORM_GROWTH), np.log(2 * BLOCKS + 1)
     panels = [
         Panel("Each branch its law", "branch and L", label, [claims_curve("", [x], [c]) for x, c in enumerate(judged)], ticks=list(enumerate(NAMES))),
         Panel("BN", "blocks L", label, [claims_curve("", [30], judged[2:3], theory=product, theory_x=BLOCKS, rival=usual)], rival="the usual L + 1"),
@@ -36,7 +39,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
 
 def claims(frames: Frames) -> list[Claim]:
     """ln of |g_0|^2 / |g_L|^2 along the skip, less what layer 1, which has none, does to it."""
-    tanh, product = residual_growth("tanh", TANH[0], 200, sigma_w=1.0)[-1], np.log(batch_norm_residual_growth("relu", 30, 16)[-1])
+    tanh, product = residual_growth("tanh", TANH[0], 200, sigma_w=1.0)[-1], np.log(BATCH_NORM_GROWTH[-1])
     settings = {
         "tanh, 200 blocks": (frames.where(activation="tanh"), TANH[1], tanh, Rival("200 ln 2", 200 * math.log(2))),
         "relu, 16 blocks": (frames.where(activation="relu", residual="identity", norm="none"), 0.5, 16 * math.log(2), Rival("L + 1", math.log(17))),

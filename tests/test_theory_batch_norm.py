@@ -9,7 +9,7 @@ import pytest
 
 from catalogue import activations
 from gradyn.core import ConfigError
-from gradyn.theory import as_function, batch_norm_moments, batch_norm_rate
+from gradyn.theory import as_function, batch_norm_gradient_correlation, batch_norm_moments, batch_norm_rate
 
 
 def relu_rate(batch: int) -> float:
@@ -50,12 +50,15 @@ def test_moments_are_those_of_drawn_batches(activation, rng: np.random.Generator
     g -= g.mean(1, keepdims=True)
     u = phi.derivative(n) * g
     pulled = u - u.mean(1, keepdims=True) - n * (u * n).mean(1, keepdims=True)
+    slope = phi.derivative(n)
+    common = slope - slope.mean(1, keepdims=True) - n * (slope * n).mean(1, keepdims=True)
     x = phi.value(n)
     drawn = {
         "mean": x.mean(1),
         "square": (x**2).mean(1),
         "product": (x.sum(1) ** 2 - (x**2).sum(1)) / (batch * (batch - 1)),
         "pulled": (pulled**2).sum(1) / (batch - 1),
+        "pulled_mean": (common**2).sum(1) / batch,
     }
     for name, values in drawn.items():
         error = values.std(ddof=1) / math.sqrt(draws)
@@ -69,3 +72,28 @@ def test_small_batches_are_refused() -> None:
         batch_norm_moments("tanh", 3)
     with pytest.raises(ConfigError, match="activation must be one of"):
         batch_norm_rate("tanhh", 8)
+
+
+@pytest.mark.parametrize(("name", "batch"), [("relu", 6), ("tanh", 5), ("relu", 10)])
+def test_own_derivatives_come_back_through_other_samples(name: str, batch: int, seed: int) -> None:
+    draws, layers, phi = 4000, 3, as_function(name)
+    generator, found = np.random.default_rng(seed), []
+    for _ in range(200):
+        # The same recursion from sampled pullbacks of its own for every layer: covariances from e_0 e_1^T and e_0 e_0^T.
+        covariance = np.zeros((2, batch, batch))
+        covariance[0, 0, 1] = covariance[1, 0, 0] = 1
+        for _ in range(layers):
+            n = generator.standard_normal((draws, batch))
+            n -= n.mean(1, keepdims=True)
+            n *= math.sqrt(batch) / np.linalg.norm(n, axis=1, keepdims=True)
+            pulled = np.eye(batch) - (1 + n[:, :, None] * n[:, None, :]) / batch
+            pulled *= phi.derivative(n)[:, None, :]
+            covariance = np.array([np.einsum("sac,cd,sbd->ab", pulled, c, pulled, optimize=True) for c in covariance]) / draws
+        found.append((covariance[0, 0, 1], covariance[1, 0, 0]))
+    product, square = np.array(found).T
+    rest = product - batch_norm_gradient_correlation(name, layers, batch) * square
+    # The ratio of two means, by its linearization; 4.9: one in a million for a normal number.
+    assert abs(rest.mean()) < 4.9 * rest.std() / math.sqrt(len(rest))
+    # Without what comes back it is the power of one layer's.
+    alone = product - batch_norm_gradient_correlation(name, 1, batch) ** layers * square
+    assert abs(alone.mean()) > 6 * alone.std() / math.sqrt(len(alone))

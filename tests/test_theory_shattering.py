@@ -43,12 +43,11 @@ def test_real_nets_lose_the_correlation_as_a_power_of_depth() -> None:
 
 
 def test_batch_norm_brings_the_exponential_law_back() -> None:
-    # J'(-1 / (B - 1)) = 1/2 - arcsin(1 / (B - 1)) / pi, but for the own derivative's 1 / B^2.
-    for batch in (64, 1024):
-        law = (0.5 - math.asin(1 / (batch - 1)) / math.pi) ** 4
-        # Four layers of 0.7 / B^2 each, and what is left of the next order.
-        assert 0 < law / orthogonal_gradient_correlation(4, batch) - 1 < 4 / batch**2
-    with pytest.raises(ConfigError, match="batch must be at least 4 samples; got 3"):
+    # 2^-L but for 1 / B: half of it at twice the batch, and 1 / B^2 beside it.
+    off = {batch: 1 - 2**4 * orthogonal_gradient_correlation(4, batch) for batch in (128, 256, 512)}
+    assert 0 < off[512] < 0.005
+    assert abs(off[256] / off[512] - 2) < abs(off[128] / off[256] - 2) < 0.1
+    with pytest.raises(ConfigError, match="batch must be a whole number >= 4; got 3"):
         orthogonal_gradient_correlation(2, 3)
 
 

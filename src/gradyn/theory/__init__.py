@@ -3,7 +3,7 @@
 Of use with no sweep at all: `chi_1("tanh", 1.2, sigma_w=1.5, sigma_b=0.1)`.
 """
 
-from gradyn.theory.batch_norm import BatchNormMoments, batch_norm_moments, batch_norm_rate
+from gradyn.theory.batch_norm import BatchNormMoments, batch_norm_gradient_correlation, batch_norm_moments, batch_norm_rate
 from gradyn.theory.clipping import value_clip_cosine
 from gradyn.theory.criticality import CriticalPoint, EdgeRate, critical_point, critical_sigma_w, edge_of_chaos_rate, phase_boundary
 from gradyn.theory.curve_growth import curve_growth
@@ -47,6 +47,7 @@ __all__ = [
     "ScalarFunction",
     "Spectrum",
     "as_function",
+    "batch_norm_gradient_correlation",
     "batch_norm_moments",
     "batch_norm_rate",
     "batch_norm_residual_growth",

@@ -102,8 +102,8 @@ def net_moments(spec: NetSpec, squares: ArrayLike, features: int, classes: int, 
 
     Valid:
         width -> infinity at fixed depth; errors fall as depth / width. At initialization. The cotangent does not depend on the weights.
-        With batch norm: exchangeable samples, away from both ends by about six layers (transients of the input's and of the
-        cotangent's covariance are left out); eps is neglected where the variance it is added to exceeds it 1e4 times.
+        With batch norm: exchangeable samples, which those of any inputs become within about six layers, and cotangents that are independent
+        from sample to sample; eps is neglected where the variance it is added to exceeds it 1e4 times.
 
     Raises:
         NoTheoryError: the reason why nothing holds for this net.
@@ -125,7 +125,7 @@ def net_moments(spec: NetSpec, squares: ArrayLike, features: int, classes: int, 
             # What a closing layer hands on is the stream behind the skip.
             here = replace(here, act_mean=stream.m, act_ms=stream.p)
         found.append(here)
-    return _backwards(net, found, skip_scale, branch_scale)
+    return _backwards(net, found, skip_scale, branch_scale, batch_norm, batch)
 
 
 def _require_theory(spec: NetSpec, batch: int | None) -> None:
@@ -204,18 +204,25 @@ def _joined(skip: _Stream, branch: _Stream, s: float, a: float) -> _Stream:
     return _Stream(s**2 * skip.p + a**2 * branch.p + cross, s * skip.m + a * branch.m, s**2 * skip.k + a**2 * branch.k + cross)
 
 
-def _backwards(net: tuple[Layer, ...], found: list[LayerMoments], s: float, a: float) -> list[LayerMoments]:
-    """The same layers with their cotangents, from a cotangent of unit mean square at the output."""
-    upstream = np.ones_like(found[-1].preact_ms)
+def _backwards(
+    net: tuple[Layer, ...], found: list[LayerMoments], s: float, a: float, batch_norm: BatchNormMoments | None, batch: int | None
+) -> list[LayerMoments]:
+    """The same layers with their cotangents, from a cotangent of unit mean square at the output that is independent from sample to sample."""
+    one = np.ones_like(found[-1].preact_ms)
+    # Mean squares of the whole gradient and of its mean over the batch, which nothing but batch norm tells from the rest.
+    upstream = np.array([one, one / batch if batch else one])
     result, at_skip = [], upstream
     for layer, here in zip(reversed(net), reversed(found), strict=True):
         if layer.closes:
             at_skip, upstream = s**2 * upstream, a**2 * upstream
         delta = upstream * here.slope_ms / here.divisor
+        if layer.norm == "pre" and batch_norm is not None:
+            whole, common = upstream
+            delta = np.array([((whole - common) * batch_norm.pulled + common * batch_norm.pulled_mean) / here.divisor, 0 * one])
         # W^T delta keeps the whole length of a standardized row, of which h saw fan_in - 1 directions.
         kept = (layer.fan_in - 1) / layer.fan_in if layer.norm == "weight" else 1.0
         pulled = delta * here.weight_ms * kept * layer.fan_out / layer.fan_in
-        result.append(replace(here, delta_ms=delta, pulled_ms=pulled))
+        result.append(replace(here, delta_ms=delta[0], pulled_ms=pulled[0]))
         upstream = pulled / here.input_divisor
         if layer.opens:
             upstream = upstream + at_skip

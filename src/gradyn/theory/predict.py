@@ -30,7 +30,7 @@ Array: TypeAlias = NDArray[np.float64]
 
 # Inputs are summarised by so many equally likely mean squares.
 _SQUARES = 32
-# Layers at either end in which batch norm's samples are not exchangeable yet (RESULTS: six).
+# Layers at the input in which batch norm's samples are not exchangeable yet, if the inputs are not.
 _TRANSIENT = 6
 _NEEDS_COTANGENT = "the loss's cotangent depends on the weights; theory is about loss=cotangent"
 
@@ -127,10 +127,10 @@ def _reason(spec: Spec, name: str, moments: LayerMoments) -> str:
     if name.startswith("log10_gain") and moments.layer == 1:
         return "layer 1 has no layer below"
     if spec.norm.name == "batch":
-        if is_backward and not name.startswith("log10_gain"):
-            return "norm=batch: the level depends on the transients at both ends"
-        if not _TRANSIENT < moments.layer <= spec.depth - _TRANSIENT * is_backward:
-            return f"norm=batch: within {_TRANSIENT} layers of an end, where samples are not exchangeable yet"
+        if name.startswith("log10_grad"):
+            return "norm=batch: the samples' cotangents depend on each other"
+        if moments.layer <= _TRANSIENT:
+            return f"norm=batch: within {_TRANSIENT} layers of the input, where samples are not exchangeable yet"
     if name in ("zero_fraction", "zero_derivative_fraction", "saturated_fraction"):
         if isinstance(_layer(spec, moments.layer).activation, Linear):
             return "phi is linear"

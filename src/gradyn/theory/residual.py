@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from gradyn.core import require
-from gradyn.theory.batch_norm import batch_norm_rate
+from gradyn.theory.batch_norm import batch_norm_moments
 from gradyn.theory.moments import moment
 from gradyn.theory.scalar_function import ActivationLike, as_function
 
@@ -66,21 +66,27 @@ def batch_norm_residual_growth(activation: ActivationLike, blocks: int, batch: i
     over the batch, by which the norm of the next divides. It grows as l^r. Where the norm is said to leave the second moment instead of the
     variance r is 1 and the product 2 l + 1 (L + 1 if x_0 were as large as what a block adds).
 
+    That is for B -> infinity. Of independent gradients at the top one part in B is common to the batch. The skip hands it down as it is, and what a block
+    makes of it, m / (k + 1/2) with `pulled_mean` for `pulled` in r, is centred, as all that comes back through a norm. With
+    P_l = prod_{k < l} (1 + r / (k + 1/2)), S_l = S_{l-1} + P_{l-1} m / ((B - 1) (l - 1/2)) and S_0 = 0 the growth is (1 - 1 / B) (P_l + S_l) + 1 / B.
+
     Args:
         activation: phi.
         blocks: L, at least 1.
         batch: B, at least 4; None for B -> infinity, r = E phi'^2 / Var phi at q = 1, for ReLU pi / (pi - 1).
 
     Valid:
-        width -> infinity; B -> infinity, or to relative order 1 / B: at the top the cotangent is not yet centred over the batch, as the norm's pullback
-        makes it, and the batch's inputs are exchangeable.
+        width -> infinity, the batch's inputs exchangeable and the gradients at the top independent.
 
-    Source: De & Smith 2020 (arXiv:2002.10444) and Balduzzi et al. 2017 (arXiv:1702.08591) for r = 1; r is derived here.
+    Source: De & Smith 2020 (arXiv:2002.10444) and Balduzzi et al. 2017 (arXiv:1702.08591) for r = 1; r and what a batch has in common are derived here.
     """
     require(blocks >= 1, "blocks", "be at least 1", blocks)
+    places = np.arange(blocks) + 0.5
     if batch is None:
         square, mean, slope = (float(moment(activation, 1.0, **power).value) for power in ({"value": 2}, {"value": 1}, {"derivative": 2}))
-        rate = slope / (square - mean**2)
-    else:
-        rate = batch_norm_rate(activation, batch)
-    return np.cumprod(1 + rate / (np.arange(blocks) + 0.5))
+        return np.asarray(np.cumprod(1 + slope / (square - mean**2) / places))
+    norm = batch_norm_moments(activation, batch)
+    product = np.cumprod(1 + norm.rate / places)
+    before = np.concatenate([[1.0], product[:-1]])
+    made = np.cumsum(before * norm.rate * norm.pulled_mean / norm.pulled / (batch - 1) / places)
+    return np.asarray((1 - 1 / batch) * (product + made) + 1 / batch)

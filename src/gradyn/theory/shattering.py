@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradyn.core import require
+from gradyn.theory.batch_norm import batch_norm_gradient_correlation
 from gradyn.theory.gaussian import variances
 from gradyn.theory.maps import correlations, require_sigmas
 
@@ -70,32 +71,15 @@ def orthogonal_gradient_correlation(layers: int, batch: int | None = None) -> fl
 
     Args:
         layers: L.
-        batch: B, with batch norm over so many samples that are alike but for their draws, 4 at least: rho^L, which is 2^-L for large batches. The
-            derivative is each sample's own, dh_i'/dh_i = (1 - 1 / B - h_i'^2 / B) / sigma of the normalized h': what it has through the others is not in it.
-
-    With batch norm the normalized samples are uniform on a sphere of B - 1 dimensions, and any two of them the projections of one vector of it on
-    directions phi = arccos(-1 / (B - 1)) apart. With r^2 = its squared length in their plane, E r^2 = 2 / (B - 1), E r^4 = 8 / (B^2 - 1),
-
-        rho = E (1 - r^2 cos^2 t) (1 - r^2 cos^2 (t - phi)) 1[both positive] / E (1 - r^2 cos^2 t)^2 1[positive],
-
-    over the angle t: (pi - phi) / pi = J'(cos phi) but for a share of 0.7 / B^2. Derived here.
+        batch: B, with batch norm over so many samples that are alike but for their draws, 4 at least: `batch_norm_gradient_correlation`, which is
+            2^-L for large batches.
 
     Raises:
         ConfigError: a batch of fewer than 4 samples.
     """
     if batch is not None:
-        return _own_correlation(batch) ** layers
+        return batch_norm_gradient_correlation("relu", int(layers), int(batch))
     return pair_gradient_correlation(correlations("relu", 0.0, 1.0, layers, sigma_w=math.sqrt(2), sigma_b=0.0))
-
-
-def _own_correlation(batch: int) -> float:
-    require(batch >= 4, "batch", "be at least 4 samples", batch)
-    phi = math.acos(-1 / (batch - 1))
-    both, twice = math.pi - phi, 2 * phi
-    second, fourth = 2 / (batch - 1), 8 / (batch**2 - 1)
-    # Integrals over the angles at which both are positive, of cos^2 and of the product of the two.
-    square, product = both / 2 + math.sin(twice) / 4, (both * (1 + math.cos(twice) / 2) + 3 * math.sin(twice) / 4) / 4
-    return float((both - 2 * second * square + fourth * product) / (math.pi * batch * (batch - 2) / (batch**2 - 1)))
 
 
 @dataclass(frozen=True)
