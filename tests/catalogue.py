@@ -49,8 +49,9 @@ def residuals() -> list[Any]:
 
 
 def losses() -> list[Any]:
-    """Every loss."""
-    return _all("loss")
+    """Every loss, with every kind of vectors."""
+    found = _all("loss")
+    return found + [replace(loss, vectors=vectors) for loss in found for vectors in ("rademacher", "shared") if "vectors" in loss.settings]
 
 
 def clips() -> list[Any]:

@@ -48,6 +48,7 @@ from gradyn.theory import predict as predict_function
 from runs import make_spec
 
 WIDTH, DEPTH, SEEDS = 256, 7, 8
+SHARED = Cotangent(vectors="shared")
 LOG = Log(Schedule((0,)), Schedule((0,)), ())
 
 
@@ -106,6 +107,9 @@ NETS: dict[str, dict[str, Any]] = {
     "batch": {"norm": BatchNorm(), "depth": 14, "batch_size": 16},
     "batch, residual": {"norm": BatchNorm(), "residual": Identity(), "activation": Tanh(), "depth": 14, "batch_size": 16},
 }
+# One cotangent for all samples: what a batch's mean has of two samples at a time.
+PAIRED = ("chaotic tanh", "layer, pre", "rms, post", "weights", "residual, layer on the branch", "residual, dropout", "batch")
+NETS |= {f"{net}, shared": {**NETS[net], "loss": SHARED, "init": Gaussian(sigma_w=1.3, sigma_b=0.3)} for net in PAIRED}
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -135,6 +139,7 @@ BROKEN = {
     "dropout forgotten": ({"dropout": Inverted(keep=0.6)}, {}),
     "the skip forgotten": ({"residual": Identity()}, {}),
     "biases forgotten": ({"activation": Tanh(), "init": Gaussian(sigma_b=0.8)}, {"activation": Tanh(), "init": Gaussian()}),
+    "cross terms forgotten": ({"loss": SHARED, "init": Gaussian(sigma_b=0.3)}, {"init": Gaussian(sigma_b=0.3)}),
     "one branch for two": ({"residual": Identity(branch="full")}, {"residual": Identity()}),
 }
 
@@ -195,7 +200,8 @@ REASONS = {
     "fewer than 4 samples": ({"norm": BatchNorm(), "batch_size": 3}, "log10_act_rms"),
     "falls to norm.eps": ({"norm": BatchNorm(eps=0.1)}, "log10_act_rms"),
     "samples are not exchangeable yet": ({"norm": BatchNorm()}, "log10_delta_rms"),
-    "cotangents depend on each other": ({"norm": BatchNorm()}, "log10_grad_w_l2"),
+    "a batch's cotangents sum to 0": ({"norm": BatchNorm(), "depth": 10, "init": Gaussian(sigma_b=0.1)}, "log10_grad_b_l2"),
+    "cross terms are known of inputs": ({"loss": SHARED, "data": Circle(features=WIDTH)}, "log10_grad_w_l2"),
     "dtype=bfloat16": ({"dtype": "bfloat16"}, "log10_delta_rms"),
     "the penalty's gradient is added": ({"penalty": L2()}, "log10_grad_w_l2"),
     "first step of training": ({}, "log10_update_ratio"),

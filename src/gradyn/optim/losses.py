@@ -77,7 +77,8 @@ class Cotangent(AbstractLoss):
     """loss_b = <v_b, output_b> with v_b drawn anew at every step: a random vector pulled back, as theory has it.
 
     Args:
-        vectors: `normal`, N(0, 1); or `rademacher`, signs of equal odds, whose sizes are known exactly.
+        vectors: `normal`, N(0, 1); `rademacher`, signs of equal odds, whose sizes are known exactly; or `shared`, N(0, 1) and one for all samples
+            of the batch, as if a loss pulled all outputs one way: the gradient of their mean then has cross terms between samples.
 
     Needs no labels; nothing is minimised. Independent of weights and inputs, so that E ||delta_l||^2 obeys the recursions of
     mean-field theory without the transients of a loss.
@@ -85,14 +86,16 @@ class Cotangent(AbstractLoss):
 
     target: ClassVar[Target] = "cotangent"
 
-    vectors: Literal["normal", "rademacher"] = "normal"
+    vectors: Literal["normal", "rademacher", "shared"] = "normal"
 
     def __post_init__(self) -> None:
-        self.require(self.vectors in ("normal", "rademacher"), "vectors", "be one of normal, rademacher")
+        self.require(self.vectors in ("normal", "rademacher", "shared"), "vectors", "be one of normal, rademacher, shared")
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.float64]:
         """v, [B, C], of one step. Called once a run and step."""
-        return rng.standard_normal(shape) if self.vectors == "normal" else rng.choice([-1.0, 1.0], size=shape)
+        if self.vectors == "rademacher":
+            return rng.choice([-1.0, 1.0], size=shape)
+        return np.broadcast_to(rng.standard_normal(shape if self.vectors == "normal" else (1, shape[1])), shape)
 
     def per_sample(self, output: Tensor, y: Tensor) -> Tensor:
         """Inner product."""

@@ -5,6 +5,7 @@ One recursion forwards and one backwards, with what the layer's parts do to seco
     forwards    x second moment p and mean m over units;  h ~ N(0, q), q = sigma_w^2 p + sigma_b^2;  a = phi(h)
     backwards   E |W^T delta|^2 per unit = sigma_w^2 (fan_out / fan_in) E delta^2;  times E phi'^2;  divided by the norm's variance
     skip        p_l = s^2 p + a^2 E phi^2 + 2 s a m E phi;  G = s^2 G + a^2 (what the branch pulls back)
+    two samples the same of E h h' and E delta delta', with the pair's E phi(h) phi(h') and E phi'(h) phi'(h'): the cross terms of a batch mean
 
 `net_moments(spec, squares)` gives all layers of a run's spec for inputs of given mean squares. What is beyond it (weights that
 depend on data, batch norm where samples are not exchangeable) raises `NoTheoryError` with the reason: nothing is guessed.
@@ -23,9 +24,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gradyn.nn import BatchNorm, Inverted, Layer, LayerNorm, Linear, NetSpec, NoDropout, NoNorm, RmsNorm, WeightStandardized, blocks, layers
+from gradyn.nn import AbstractActivation, BatchNorm, Inverted, Layer, LayerNorm, Linear, NetSpec, NoDropout, NoNorm, RmsNorm, WeightStandardized, blocks, layers
 from gradyn.theory.batch_norm import BatchNormMoments, batch_norm_moments
-from gradyn.theory.moments import moment
+from gradyn.theory.moments import derivative_product, moment
+from gradyn.theory.moments import product as mean_of_product
 
 Array: TypeAlias = NDArray[np.float64]
 
@@ -50,14 +52,17 @@ class LayerMoments:
         weight_ms: the same of the matrix that multiplies, which weight standardization changes.
         input_ms: E u^2 of what W multiplies.
         input_mean: E u over its units.
+        input_product: E u u' of two samples; nan where nothing asks for it.
         preact_ms: E h^2.
         argument_ms: E z^2 of what phi is applied to; with batch norm 1.
         act_mean: E x over units.
         act_ms: E x^2.
         slope_ms: E phi'^2 of what phi, norm and dropout send back, the norm's divisor aside.
+        slope_product: the same of two samples, E phi'(z) phi'(z'); 0 where nothing asks for it. Batch norm has more to say than that: `BatchNormMoments`.
         divisor: what the squares of h or phi are divided by in the layer's norm.
         input_divisor: the same in a norm on the branch's input.
         delta_ms: E (d loss_b / d h)^2.
+        delta_product: E (d loss_b / d h) (d loss_b' / d h') of two samples.
         pulled_ms: E (W^T delta)^2, per unit of the layer below.
     """
 
@@ -66,15 +71,32 @@ class LayerMoments:
     weight_ms: float
     input_ms: Array
     input_mean: Array
+    input_product: Array
     preact_ms: Array
     argument_ms: Array
     act_mean: Array
     act_ms: Array
     slope_ms: Array
+    slope_product: Array
     divisor: Array
     input_divisor: Array
     delta_ms: Array
+    delta_product: Array
     pulled_ms: Array
+
+    def gradient_ms(self, batch: int, input_ms: Array | float | None = None, input_product: Array | float | None = None) -> Array:
+        """E (dL / dW_ij)^2 of the mean L over a batch: (E delta^2 E u^2 + (B - 1) E delta delta' E u u') / B.
+
+        Args:
+            batch: B.
+            input_ms: E u^2, where it isn't that of what W multiplies; for a bias 1.
+            input_product: E u u' likewise.
+        """
+        square = self.input_ms if input_ms is None else input_ms
+        product = self.input_product if input_product is None else input_product
+        # Where cotangents are independent nothing asks for the inputs' products.
+        cross = np.where(self.delta_product == 0, 0.0, self.delta_product * product)
+        return np.asarray((self.delta_ms * square + (batch - 1) * cross) / batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +108,9 @@ class _Stream:
     k: Array
 
 
-def net_moments(spec: NetSpec, squares: ArrayLike, features: int, classes: int, *, products: float = 0.0, batch: int | None = None) -> list[LayerMoments]:
+def net_moments(
+    spec: NetSpec, squares: ArrayLike, features: int, classes: int, *, products: float = 0.0, batch: int | None = None, shared: bool = False
+) -> list[LayerMoments]:
     """Every layer's moments for inputs of given mean squares, under a cotangent of unit mean square at the output.
 
     Args:
@@ -94,16 +118,18 @@ def net_moments(spec: NetSpec, squares: ArrayLike, features: int, classes: int, 
         squares: |x_0|^2 / M of each sample, [B] or a number.
         features: M, inputs.
         classes: C, outputs.
-        products: mean of x_0 . x_0' / M over pairs of samples, asked for by batch norm alone.
+        products: x_0 . x_0' / M of two samples, asked for by batch norm and by cotangents that are shared.
         batch: samples that batch norm normalizes over.
+        shared: one cotangent for all samples, as `loss.vectors=shared` has it, in place of independent ones: gradients of a batch mean then have
+            cross terms between samples, whose lengths are taken to be their mean.
 
     Returns:
         One `LayerMoments` a layer, layer 1 first.
 
     Valid:
         width -> infinity at fixed depth; errors fall as depth / width. At initialization. The cotangent does not depend on the weights.
-        With batch norm: exchangeable samples, which those of any inputs become within about six layers, and cotangents that are independent
-        from sample to sample; eps is neglected where the variance it is added to exceeds it 1e4 times.
+        With batch norm: exchangeable samples, which those of any inputs become within about six layers; eps is neglected where the variance it
+        is added to exceeds it 1e4 times.
 
     Raises:
         NoTheoryError: the reason why nothing holds for this net.
@@ -119,13 +145,13 @@ def net_moments(spec: NetSpec, squares: ArrayLike, features: int, classes: int, 
     opened, found = stream, []
     for layer in net:
         opened = stream if layer.opens else opened
-        stream, here = _layer(spec, layer, stream, batch_norm, count)
+        stream, here = _layer(spec, layer, stream, batch_norm, count, shared)
         if layer.closes:
             stream = _joined(opened, stream, skip_scale, branch_scale)
             # What a closing layer hands on is the stream behind the skip.
             here = replace(here, act_mean=stream.m, act_ms=stream.p)
         found.append(here)
-    return _backwards(net, found, skip_scale, branch_scale, batch_norm, batch)
+    return _backwards(net, found, skip_scale, branch_scale, batch_norm, batch, shared)
 
 
 def _require_theory(spec: NetSpec, batch: int | None) -> None:
@@ -148,7 +174,7 @@ def _require_theory(spec: NetSpec, batch: int | None) -> None:
             raise NoTheoryError(reason)
 
 
-def _layer(spec: NetSpec, layer: Layer, x: _Stream, batch_norm: BatchNormMoments | None, count: int) -> tuple[_Stream, LayerMoments]:
+def _layer(spec: NetSpec, layer: Layer, x: _Stream, batch_norm: BatchNormMoments | None, count: int, pairs: bool) -> tuple[_Stream, LayerMoments]:
     """One layer forwards, without the skip; its cotangents are still unknown."""
     norm: Any = spec.norm
     one = np.ones_like(x.p)
@@ -156,7 +182,7 @@ def _layer(spec: NetSpec, layer: Layer, x: _Stream, batch_norm: BatchNormMoments
     if layer.norm == "branch":
         centre = x.m if norm.centres else 0 * x.m
         input_divisor = x.p - centre**2 + norm.eps
-        x = _Stream((x.p - centre**2) / input_divisor, (x.m - centre) / np.sqrt(input_divisor), x.k)
+        x = _Stream((x.p - centre**2) / input_divisor, (x.m - centre) / np.sqrt(input_divisor), (x.k - centre**2) / input_divisor)
     drawn_ms = _drawn_ms(spec, layer, count)
     weight_ms, p, k = drawn_ms, x.p, x.k
     if layer.norm == "weight":
@@ -165,27 +191,39 @@ def _layer(spec: NetSpec, layer: Layer, x: _Stream, batch_norm: BatchNormMoments
     bias_ms = spec.init.bias_variance(layer.fan_in) if layer.has_vector_bias else 0.0
     q, q_pair = weight_ms * p + bias_ms, weight_ms * k + bias_ms
     keep = spec.dropout.keep if layer.has_dropout else 1.0  # type: ignore[attr-defined]
-    phi, z, divisor = layer.activation, q, one
+    phi, z, divisor, unknown = layer.activation, q, one, np.full_like(q, np.nan)
     if layer.norm == "pre" and batch_norm is not None:
         variance = q - q_pair
         if not (variance > _EPS_COUNTS * norm.eps).all():
             raise NoTheoryError("norm=batch: the variance over the batch falls to norm.eps")
         square, mean, product, slope = (np.full_like(q, n) for n in (batch_norm.square, batch_norm.mean, batch_norm.product, batch_norm.pulled))
-        z, divisor = one, variance / batch_norm.inverse_variance
+        z, divisor, slope_pair = one, variance / batch_norm.inverse_variance, unknown
     else:
         if layer.norm == "pre":
             divisor = q + norm.eps
             z = q / divisor
         square, mean, slope = moment(phi, z, value=2).value, moment(phi, z, value=1).value, moment(phi, z, derivative=2).value
-        # Two samples' product is asked for by batch norm alone, between whose layers only linear ones stand.
-        product = q_pair if isinstance(phi, Linear) else mean**2
+        product, slope_pair = _of_two(phi, z, q_pair / divisor, pairs)
     if layer.norm == "post":
         centre = mean if norm.centres else 0 * mean
         divisor = square - centre**2 + norm.eps
-        square, mean = (square - centre**2) / divisor, (mean - centre) / np.sqrt(divisor)
-    unknown = np.full_like(q, np.nan)
+        square, mean, product = (square - centre**2) / divisor, (mean - centre) / np.sqrt(divisor), (product - centre**2) / divisor
     out = _Stream(square / keep, mean, product)
-    return out, LayerMoments(layer.index, drawn_ms, weight_ms, x.p, x.m, q, z, mean, out.p, slope / keep, divisor, input_divisor, unknown, unknown)
+    seen = x.k if pairs or batch_norm is not None else unknown
+    forwards = (layer.index, drawn_ms, weight_ms, x.p, x.m, seen, q, z, mean, out.p, slope / keep, slope_pair, divisor, input_divisor)
+    return out, LayerMoments(*forwards, unknown, unknown, unknown)
+
+
+def _of_two(phi: AbstractActivation, z: Array, z_pair: Array, pairs: bool) -> tuple[Array, Array]:
+    """E phi phi' and E phi'(z) phi'(z') of two samples; unknown and 0 where nothing asks for pairs."""
+    if isinstance(phi, Linear):
+        return z_pair, np.ones_like(z)
+    if not pairs:
+        return np.full_like(z, np.nan), np.zeros_like(z)
+    # An integral in two dimensions takes some 20 ms: one for all pairs, at their mean length.
+    middle = np.mean(z)
+    c = np.clip(np.mean(z_pair) / middle, -1.0, 1.0)
+    return tuple(np.full_like(z, float(f(phi, middle, middle, c=c).value)) for f in (mean_of_product, derivative_product))  # type: ignore[return-value]
 
 
 def _drawn_ms(spec: NetSpec, layer: Layer, count: int) -> float:
@@ -205,25 +243,33 @@ def _joined(skip: _Stream, branch: _Stream, s: float, a: float) -> _Stream:
 
 
 def _backwards(
-    net: tuple[Layer, ...], found: list[LayerMoments], s: float, a: float, batch_norm: BatchNormMoments | None, batch: int | None
+    net: tuple[Layer, ...], found: list[LayerMoments], s: float, a: float, batch_norm: BatchNormMoments | None, batch: int | None, shared: bool
 ) -> list[LayerMoments]:
-    """The same layers with their cotangents, from a cotangent of unit mean square at the output that is independent from sample to sample."""
+    """The same layers with their cotangents, from one of unit mean square at the output."""
     one = np.ones_like(found[-1].preact_ms)
-    # Mean squares of the whole gradient and of its mean over the batch, which nothing but batch norm tells from the rest.
-    upstream = np.array([one, one / batch if batch else one])
+    # Of a sample, and of two.
+    upstream = np.array([one, one if shared else 0 * one])
     result, at_skip = [], upstream
     for layer, here in zip(reversed(net), reversed(found), strict=True):
         if layer.closes:
             at_skip, upstream = s**2 * upstream, a**2 * upstream
-        delta = upstream * here.slope_ms / here.divisor
-        if layer.norm == "pre" and batch_norm is not None:
-            whole, common = upstream
-            delta = np.array([((whole - common) * batch_norm.pulled + common * batch_norm.pulled_mean) / here.divisor, 0 * one])
+        if layer.norm == "pre" and batch_norm is not None and batch is not None:
+            sent = _through_batch_norm(upstream, batch_norm, batch)
+        else:
+            sent = upstream * np.array([here.slope_ms, here.slope_product])
+        delta = sent / here.divisor
         # W^T delta keeps the whole length of a standardized row, of which h saw fan_in - 1 directions.
         kept = (layer.fan_in - 1) / layer.fan_in if layer.norm == "weight" else 1.0
         pulled = delta * here.weight_ms * kept * layer.fan_out / layer.fan_in
-        result.append(replace(here, delta_ms=delta[0], pulled_ms=pulled[0]))
+        result.append(replace(here, delta_ms=delta[0], delta_product=delta[1], pulled_ms=pulled[0]))
         upstream = pulled / here.input_divisor
         if layer.opens:
             upstream = upstream + at_skip
     return result[::-1]
+
+
+def _through_batch_norm(upstream: Array, norm: BatchNormMoments, batch: int) -> Array:
+    """What becomes of E g^2 and E g g', [2, B], without the norm's divisor: of what is centred over the batch and of what is in common, all centred then."""
+    centred, common = upstream[0] - upstream[1], upstream[0] + (batch - 1) * upstream[1]
+    square = (1 - 1 / batch) * centred * norm.pulled + common * norm.pulled_mean / batch
+    return np.array([square, -square / (batch - 1)])

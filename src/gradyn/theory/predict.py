@@ -20,8 +20,9 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from gradyn.core import require
-from gradyn.data import AbstractData, Gaussian
+from gradyn.data import AbstractData, Gaussian, Pair
 from gradyn.nn import AbstractActivation, Linear, NetSpec, layers
+from gradyn.optim import Cotangent
 from gradyn.probes import LAYER_COLUMNS, SATURATED
 from gradyn.theory.nets import LayerMoments, NoTheoryError, net_moments
 from gradyn.theory.scalar_function import ScalarFunction, as_function
@@ -75,7 +76,8 @@ def predict(spec: Spec, columns: Sequence[str] | None = None) -> pd.DataFrame:
     values = {name: np.full(depth, np.nan) for name in asked}
     reasons: list[dict[str, str]] = [{} for _ in range(depth)]
     try:
-        found = net_moments(spec, _squares(spec.data), spec.data.features, spec.data.classes, batch=_batch(spec))
+        shared = _is_shared(spec) and is_exchangeable(spec.data)
+        found = net_moments(spec, _squares(spec.data), spec.data.features, spec.data.classes, batch=_batch(spec), shared=shared)
     except NoTheoryError as error:
         found, reasons = [], [dict.fromkeys(asked, str(error)) for _ in range(depth)]
     for moments in found:
@@ -106,9 +108,18 @@ def _squares(data: AbstractData) -> tuple[float, ...]:
 
 
 def _batch(spec: Spec) -> int | None:
-    if spec.norm.name == "batch" and not isinstance(spec.data, Gaussian):
+    if spec.norm.name == "batch" and not is_exchangeable(spec.data):
         raise NoTheoryError(f"norm=batch with data={spec.data.name}: theory is about exchangeable samples, data=gaussian")
     return spec.batch_size
+
+
+def is_exchangeable(data: AbstractData) -> bool:
+    """Whether two inputs have no product, whichever they are."""
+    return isinstance(data, Gaussian) or (isinstance(data, Pair) and data.correlation == 0)
+
+
+def _is_shared(spec: Spec) -> bool:
+    return isinstance(spec.loss, Cotangent) and spec.loss.vectors == "shared"
 
 
 def _reason(spec: Spec, name: str, moments: LayerMoments) -> str:
@@ -122,13 +133,15 @@ def _reason(spec: Spec, name: str, moments: LayerMoments) -> str:
         return _NEEDS_COTANGENT
     if is_backward and name.startswith("log10_grad") and spec.penalty.is_active:
         return "the penalty's gradient is added"
+    if name.startswith("log10_grad") and _is_shared(spec) and not is_exchangeable(spec.data):
+        return f"loss.vectors=shared with data={spec.data.name}: cross terms are known of inputs that have no product, data=gaussian"
     if name == "log10_grad_b_l2" and not _has_bias(spec, moments.layer):
         return "there is no bias"
     if name.startswith("log10_gain") and moments.layer == 1:
         return "layer 1 has no layer below"
     if spec.norm.name == "batch":
-        if name.startswith("log10_grad"):
-            return "norm=batch: the samples' cotangents depend on each other"
+        if name == "log10_grad_b_l2" and _layer(spec, moments.layer).norm == "pre":
+            return "norm=batch: a batch's cotangents sum to 0"
         if moments.layer <= _TRANSIENT:
             return f"norm=batch: within {_TRANSIENT} layers of the input, where samples are not exchangeable yet"
     if name in ("zero_fraction", "zero_derivative_fraction", "saturated_fraction"):
@@ -152,19 +165,18 @@ def _log10(square: float | Array) -> float:
         return float(0.5 * np.log10(np.mean(square)))
 
 
-def _grad_ms(spec: Spec, moments: LayerMoments, input_ms: Array | float) -> float:
-    """E |dL/dW|^2 or |dL/db|^2 over B: cotangents of different samples are independent, so that cross terms average out."""
-    fan_out = _layer(spec, moments.layer).fan_out
-    return float(np.mean(moments.delta_ms * input_ms)) * fan_out / spec.batch_size
+def _grad(spec: Spec, moments: LayerMoments, input_ms: Array | float, input_product: Array | float) -> float:
+    """log10 of |dL/dW|, or of |dL/db|, whose input is 1: mean squares of the inputs, times how many there are."""
+    return _log10(moments.gradient_ms(spec.batch_size, input_ms, input_product) * _layer(spec, moments.layer).fan_out)
 
 
 def _grad_w(spec: Spec, moments: LayerMoments, below: LayerMoments | None) -> float:
     layer = _layer(spec, moments.layer)
-    seen = moments.input_ms * layer.fan_in
+    seen = np.array([moments.input_ms, moments.input_product]) * layer.fan_in
     if layer.norm == "weight":
         # By the matrix as drawn: standardizing it divides by its deviation, and does not see the input's mean.
         seen = (seen - moments.input_mean**2 * layer.fan_in) * (moments.weight_ms / moments.drawn_ms) * (layer.fan_in - 1) / layer.fan_in
-    return _log10(_grad_ms(spec, moments, seen))
+    return _grad(spec, moments, *seen)
 
 
 def _fraction(test: Callable[[ScalarFunction, Array], NDArray[Any]]) -> Callable[[Spec, LayerMoments, LayerMoments | None], float]:
@@ -208,7 +220,7 @@ def _weight_l2(spec: Spec, moments: LayerMoments, below: LayerMoments | None) ->
 
 _COLUMNS: Mapping[str, Callable[[Spec, LayerMoments, LayerMoments | None], float]] = {
     "log10_grad_w_l2": _grad_w,
-    "log10_grad_b_l2": lambda spec, here, below: _log10(_grad_ms(spec, here, 1.0)),
+    "log10_grad_b_l2": lambda spec, here, below: _grad(spec, here, 1.0, 1.0),
     "log10_delta_rms": lambda spec, here, below: _log10(here.delta_ms),
     "log10_act_rms": lambda spec, here, below: _log10(here.act_ms),
     "act_mean": lambda spec, here, below: float(np.mean(here.act_mean)),

@@ -88,7 +88,8 @@ def mean_field(runs: pd.DataFrame, *, depth: int | None = None, init: Mapping[st
     """
     spec = RunSpec.from_columns(runs.iloc[0])
     wide = replace(spec, depth=depth or spec.depth, width=_WIDE, init=replace(spec.init, **(init or {})))
-    return net_moments(wide, spec.data.length, _WIDE, _WIDE, batch=spec.batch_size)  # type: ignore[attr-defined]
+    shared = getattr(spec.loss, "vectors", "") == "shared"
+    return net_moments(wide, spec.data.length, _WIDE, _WIDE, batch=spec.batch_size, shared=shared)  # type: ignore[attr-defined]
 
 
 def hidden_maps(runs: pd.DataFrame) -> tuple[Array, Array]:
@@ -99,10 +100,13 @@ def hidden_maps(runs: pd.DataFrame) -> tuple[Array, Array]:
     return lengths(spec.activation, start, depth, **sigmas), correlations(spec.activation, spec.data.correlation, start, depth, **sigmas)
 
 
-def predicted_factor(layers: Sequence[LayerMoments], column: str = "log10_delta_rms", *, first: int = 1, last: int | None = None) -> float:
-    """What `log_factors` measures, as the recursion has it: a factor per layer of E delta^2 or E |dL/dW|^2 backwards, or of E x^2 forwards."""
+def predicted_factor(layers: Sequence[LayerMoments], column: str = "log10_delta_rms", *, first: int = 1, last: int | None = None, batch: int = 1) -> float:
+    """What `log_factors` measures, as the recursion has it: a factor per layer of E delta^2 or E |dL/dW|^2 backwards, or of E x^2 forwards.
+
+    `batch` counts where samples share a cotangent, and the mean of their gradients has cross terms.
+    """
     end = len(layers) - 1 if last is None else last
-    low, high = (float(_squares(layers, column)[layer - 1]) for layer in (first, end))
+    low, high = (float(_squares(layers, column, batch)[layer - 1]) for layer in (first, end))
     return float((low / high if _is_backward(column) else high / low) ** (1 / (end - first)))
 
 
@@ -119,19 +123,21 @@ def factor_claim(
     """A factor per layer, measured at one or two widths, against the recursion; not tested where the folder lacks the runs."""
     if runs.empty:
         return Claim(text, math.nan, math.nan, math.nan, "no run")
-    predicted = predicted_factor(mean_field(runs), column, first=first, last=last)
+    predicted = predicted_factor(mean_field(runs), column, first=first, last=last, batch=_batch(runs))
     return rate_claim(text, log_factors(frames, runs, column, first=first, last=last), predicted, rival=rival)
 
 
-def delta_panel(frames: Frames, settings: Mapping[str, pd.DataFrame], title: str = "through the layers", axis: str = "", **more: Any) -> Panel:
-    """log10 of rms delta_l over that of the last hidden layer, a curve a setting: mean over seeds at the largest width, and the recursion."""
+def delta_panel(
+    frames: Frames, settings: Mapping[str, pd.DataFrame], title: str = "through the layers", axis: str = "", column: str = "log10_delta_rms", **more: Any
+) -> Panel:
+    """log10 of rms delta_l (or |dL/dW_l|) over that of the last hidden layer, a curve a setting: mean over seeds at the largest width, and the recursion."""
     curves = []
     for label, runs in settings.items():
         if runs.empty:
             continue
-        at, values = frames.stacked(runs[runs["width"] == runs["width"].max()], "log10_delta_rms")
+        at, values = frames.stacked(runs[runs["width"] == runs["width"].max()], column)
         decades = (values - values[:, [-2]])[:, :-1]
-        theory = np.log10(_squares(mean_field(runs), "log10_delta_rms")) / 2
+        theory = np.log10(_squares(mean_field(runs), column, _batch(runs))) / 2
         curves.append(
             Curve(
                 label,
@@ -142,7 +148,8 @@ def delta_panel(frames: Frames, settings: Mapping[str, pd.DataFrame], title: str
                 value=(axis, label) if axis else None,
             )
         )
-    return Panel(title, "layer l", r"$\log_{10}$ rms $\delta_l$ / rms $\delta$ of the last hidden", curves, **more)
+    what = r"rms $\delta_l$ / rms $\delta$" if column == "log10_delta_rms" else r"$|\partial L/\partial W_l|$ / that"
+    return Panel(title, "layer l", rf"$\log_{{10}}$ {what} of the last hidden", curves, **more)
 
 
 def factor_curve(
@@ -161,19 +168,22 @@ def factor_curve(
     there = {x: runs for x, runs in settings.items() if not runs.empty}
     limits = [wide_limit(log_factors(frames, runs, column)) for runs in there.values()]
     values = np.exp([value for value, _, _ in limits])
-    said, places = [mean_field(runs) for runs in there.values()], np.array(list(there), dtype=float)
+    said, places = [(mean_field(runs), _batch(runs)) for runs in there.values()], np.array(list(there), dtype=float)
     if vary:
-        places = np.geomspace(places.min(), places.max(), 60)
-        said = [mean_field(next(iter(there.values())), init={vary: float(x)}) for x in places]
-    theory = [predicted_factor(layers, column) for layers in said]
+        places, first = np.geomspace(places.min(), places.max(), 60), next(iter(there.values()))
+        said = [(mean_field(first, init={vary: float(x)}), _batch(first)) for x in places]
+    theory = [predicted_factor(layers, column, batch=batch) for layers, batch in said]
     return Curve(label, list(there), values, values * [error for _, error, _ in limits], theory=theory, theory_x=places, **more)
+
+
+def _batch(runs: pd.DataFrame) -> int:
+    return int(runs["batch_size"].iloc[0])
 
 
 def _is_backward(column: str) -> bool:
     return "delta" in column or "grad" in column
 
 
-def _squares(layers: Sequence[LayerMoments], column: str) -> Array:
-    # Cotangents of different samples are independent: the gradient's cross terms between samples have no mean.
-    of = {"log10_delta_rms": lambda x: x.delta_ms, "log10_act_rms": lambda x: x.act_ms, "log10_grad_w_l2": lambda x: x.delta_ms * x.input_ms}[column]
+def _squares(layers: Sequence[LayerMoments], column: str, batch: int = 1) -> Array:
+    of = {"log10_delta_rms": lambda x: x.delta_ms, "log10_act_rms": lambda x: x.act_ms, "log10_grad_w_l2": lambda x: x.gradient_ms(batch)}[column]
     return np.array([float(np.mean(of(layer))) for layer in layers])
