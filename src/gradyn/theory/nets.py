@@ -222,7 +222,7 @@ def _of_two(phi: AbstractActivation, z: Array, z_pair: Array, pairs: bool) -> tu
         return np.full_like(z, np.nan), np.zeros_like(z)
     # An integral in two dimensions takes some 20 ms: one for all pairs, at their mean length.
     middle = np.mean(z)
-    c = np.clip(np.mean(z_pair) / middle, -1.0, 1.0)
+    c = np.clip(np.mean(z_pair) / middle, -1.0, 1.0) if middle > 0 else 1.0
     return tuple(np.full_like(z, float(f(phi, middle, middle, c=c).value)) for f in (mean_of_product, derivative_product))  # type: ignore[return-value]
 
 
