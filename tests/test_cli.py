@@ -233,9 +233,10 @@ def test_a_sweep_leaves_spectral_norms_out_on_request(run: Run, tmp_path: Path) 
     # The other way round nothing is missing: a folder that has them takes runs without.
     assert run("sweep", *words, "depth=2", "name=full")[0] == 0
     assert run("sweep", *words, "depth=3", "name=full", "log.spectral=false")[0] == 0
-    # What a figure says of a bound follows what it has.
-    captions = [Path(f"results/{name}/figures/norms_by_layer.md").read_text(encoding="utf-8") for name in ("small", "full")]
-    assert ["Dashed: the most" in caption for caption in captions] == [False, True]
+    assert run("sweep", *words, "depth=2", "name=normed", "norm=batch")[0] == 0
+    # What a figure says of a bound follows what it has; with a norm there is none.
+    captions = [Path(f"results/{name}/figures/norms_by_layer.md").read_text(encoding="utf-8") for name in ("small", "full", "normed")]
+    assert ["Dashed: the most" in caption for caption in captions] == [False, True, False]
     layers = gradyn.load("results/full").layers
     assert layers.groupby("run_id")["weight_spectral"].count().sort_values().tolist() == [0, 2]
     bare = gradyn.load("results/small").layers

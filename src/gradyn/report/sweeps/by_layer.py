@@ -41,7 +41,7 @@ def _page(frames: Frames, page: Page, runs: pd.DataFrame, init: str, stem: str) 
     claim = _claim(frames, runs, init)
     has_spectrum = "weight_spectral" in frames.layers and bool(frames.layers["weight_spectral"].notna().any())
     # Without spectral norms (log.spectral=false) there is a bound where they are known anyhow.
-    has_bound = has_spectrum or init == "orthogonal"
+    has_bound = (has_spectrum or init == "orthogonal") and _is_bounded(runs.iloc[0])
     bound = "0.25^k in sigmoid nets" if init == "orthogonal" else "the run's own weights"
     dashed = (
         f"Dashed: the most that can arrive from the last hidden layer, product of max|φ′| ‖W‖₂ over the layers between "
@@ -137,15 +137,11 @@ def upper_bound(frames: Frames, runs: pd.DataFrame, layers: np.ndarray, delta: n
     """
     spec = runs.iloc[0]
     nothing = np.full(len(layers) - 1, np.nan)
-    if spec.get("norm", "none") != "none" or spec.get("residual", "plain") != "plain" or len(layers) < 3:
-        return nothing
-    cell = _cell(spec)
-    if cell.gates > 1:
-        # Gates pass a cotangent on beside the matrix: with W = 0 an LSTM's memory still keeps its share.
+    if not _is_bounded(spec) or len(layers) < 3:
         return nothing
     steepest = np.log10(max_derivative(runs))
     # A cell scales what init draws.
-    if spec["init"] == "orthogonal" and not cell.is_recurrent:
+    if spec["init"] == "orthogonal" and not _cell(spec).is_recurrent:
         gain = spec.get("init.gain", 1.0)
         step = np.full((len(delta), len(layers)), steepest + np.log10(1.0 if gain is None or np.isnan(gain) else gain))
     elif rows is not None:
@@ -159,6 +155,11 @@ def upper_bound(frames: Frames, runs: pd.DataFrame, layers: np.ndarray, delta: n
     bound = delta[:, -2:-1] + passed
     bound = bound[np.isfinite(bound).all(axis=1)]
     return np.median(bound, axis=0) if len(bound) else nothing
+
+
+def _is_bounded(spec: pd.Series) -> bool:
+    # Gates pass a cotangent on beside the matrix: with W = 0 an LSTM's memory still keeps its share.
+    return spec.get("norm", "none") == "none" and spec.get("residual", "plain") == "plain" and _cell(spec).gates <= 1
 
 
 def _cell(spec: pd.Series) -> type[AbstractCell]:
