@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
@@ -84,15 +85,18 @@ class PairCorrelation(AbstractRunProbe):
         require(size % 2 == 0, "batch_size", f"be even with probe={self.name}", size, "Set data=pair, whose rows come in pairs.")
 
     def measure_run(self, moment: Moment, run: int) -> dict[str, Row]:
-        net = LinearizedNet(moment, run)
         order_S = places(moment, run)
-        rows: dict[str, Row] = {name: [None] * net.depth for name in _NAMES}
-        for layer, done in zip(moment.net.layers, moment.passes, strict=True):
-            h_SN = done.h[run].double()[order_S]
-            rows["log10_preact_ms"][layer.index - 1] = log10_mean_square(log2(l2(h_SN).cpu().numpy())) - math.log10(layer.fan_out)
-            _fill(rows, layer.index, _NAMES[1:3], h_SN)
-        for index, delta_KSN in self._deltas(net, moment, run, order_S) if self.cotangents else ():
-            _fill(rows, index, _NAMES[3:5], delta_KSN.transpose(0, 1).flatten(1))
+        layers = moment.net.layers
+        rows: dict[str, Row] = {name: [None] * len(layers) for name in _NAMES}
+        # Layers of one width together: an operation costs more than its arithmetic.
+        for width, group in groupby(zip(layers, moment.passes, strict=True), key=lambda pair: pair[0].fan_out):
+            here, passes = zip(*group, strict=True)
+            h_LSN = torch.stack([done.h[run] for done in passes]).double()[:, order_S]
+            for layer, norms_S in zip(here, l2(h_LSN.flatten(0, 1)).cpu().numpy().reshape(len(here), -1), strict=True):
+                rows["log10_preact_ms"][layer.index - 1] = log10_mean_square(log2(norms_S)) - math.log10(width)
+            _fill(rows, here[0].index, _NAMES[1:3], h_LSN)
+        for index, delta_KSN in self._deltas(LinearizedNet(moment, run), moment, run, order_S) if self.cotangents else ():
+            _fill(rows, index, _NAMES[3:5], delta_KSN.transpose(0, 1).flatten(1).unsqueeze(0))
         return rows
 
     def _deltas(self, net: LinearizedNet, moment: Moment, run: int, order_S: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -114,12 +118,14 @@ class PairCorrelation(AbstractRunProbe):
             yield index, own_KSN * powers_of_two(shift_KS.reshape(-1), own_KSN.flatten(0, 1)).view(*shift_KS.shape, 1)
 
 
-def _fill(rows: dict[str, Row], index: int, names: tuple[str, ...], t_SN: Tensor) -> None:
-    cosine_P, rest_P = _cosines(t_SN)
-    is_angle_P = ~cosine_P.isnan()
-    # A mean over none is nan, as it should be, but warns.
-    for name, value in zip(names, (cosine_P[is_angle_P].mean(), rest_P[is_angle_P].mean().log10()), strict=True):
-        rows[name][index - 1] = float(value)
+def _fill(rows: dict[str, Row], first: int, names: tuple[str, ...], t_LSN: Tensor) -> None:
+    """The two columns in layers first, first + 1, ..., of a signal in each."""
+    cosine_LP, rest_LP = (value.view(len(t_LSN), -1) for value in _cosines(t_LSN.flatten(0, 1)))
+    for layer, (cosine_P, rest_P) in enumerate(zip(cosine_LP, rest_LP, strict=True), start=first - 1):
+        is_angle_P = ~cosine_P.isnan()
+        # A mean over none is nan, as it should be, but warns.
+        for name, value in zip(names, (cosine_P[is_angle_P].mean(), rest_P[is_angle_P].mean().log10()), strict=True):
+            rows[name][layer] = float(value)
 
 
 def _cosines(t_SN: Tensor) -> tuple[Tensor, Tensor]:
