@@ -223,7 +223,8 @@ def _of_two(phi: AbstractActivation, z: Array, z_pair: Array, pairs: bool) -> tu
     # An integral in two dimensions takes some 20 ms: one for all pairs, at their mean length.
     middle = np.mean(z)
     c = np.clip(np.mean(z_pair) / middle, -1.0, 1.0) if middle > 0 else 1.0
-    return tuple(np.full_like(z, float(f(phi, middle, middle, c=c).value)) for f in (mean_of_product, derivative_product))  # type: ignore[return-value]
+    product, slope = (np.full_like(z, f(phi, middle, middle, c=c).value) for f in (mean_of_product, derivative_product))
+    return product, slope
 
 
 def _drawn_ms(spec: NetSpec, layer: Layer, count: int) -> float:
