@@ -18,6 +18,7 @@ from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, 
 
 SOURCE = Source("Balduzzi et al.", 2017, "The shattered gradients problem: if resnets are the answer, then what is the question?", arxiv="1702.08591")
 REAL, COLUMN = {"none": "plain", "batch": "batch norm"}, "delta_pair_correlation"
+LAWS = {"none": "prod J'(c_l)", "batch": "B samples' pullback"}
 
 
 def measure(settings: dict[str, int]) -> dict[str, pd.DataFrame]:
@@ -41,7 +42,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
     kinds = (("independent gates", gates, ""), ("real nets", real, "$2^{-L}$"))
     panels = [Panel(name, "ReLU layers $L$", "correlation of gradients", curves, yscale="log", rival=rival) for name, curves, rival in kinds]
     title = "Gradients of two inputs lose each other as 2⁻ᴸ if gates are independent; in real ReLU nets as L⁻³, unless they have batch norm."
-    text = f"Left: the source's assumption. Right: carried to infinite width. Theory: ∏ J′(c_l), c_l of orthogonal inputs; of a batch. {SOURCE}"
+    text = f"Left: the source's assumption. Right: carried to infinite width. Theory: ∏ J′(c_l), orthogonal inputs; the pullback over a batch. {SOURCE}"
     return [report.overlay(page, "shattered_pairs", title, "ReLU, He weights, initialization", text, panels)]
 
 
@@ -54,7 +55,7 @@ def claims(frames: Frames) -> list[Claim]:
             found.append(seed_claim(f"independent gates, {net}, L = {layers}: {column} of gradients", table[column], said))
     for (norm, depth), rows in report.by_layer_and_run(frames, layer=1).groupby(["norm", "depth"]):
         said = theory.orthogonal_gradient_correlation(depth - 1, rows["batch_size"].iloc[0] if norm == "batch" else None)
-        text, rival = f"real nets, {REAL[norm]}, L = {depth - 1}: correlation of gradients, prod J'(c_l)", Rival("2^-L", 0.5 ** (depth - 1))
+        text, rival = f"real nets, {REAL[norm]}, L = {depth - 1}: correlation of gradients, {LAWS[norm]}", Rival("2^-L", 0.5 ** (depth - 1))
         found += [wide_claim(text, rows.set_index(["width", "seed"])[COLUMN], said, rival=rival)] if said > 0.05 else []
     return found
 
