@@ -17,8 +17,7 @@ from gradyn.core import Source
 from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, Rival, seed_claim, wide_claim
 
 SOURCE = Source("Balduzzi et al.", 2017, "The shattered gradients problem: if resnets are the answer, then what is the question?", arxiv="1702.08591")
-REAL, COLUMN = {"none": "plain", "batch": "batch norm"}, "delta_pair_correlation"
-LAWS = {"none": "prod J'(c_l)", "batch": "B samples' pullback"}
+REAL, COLUMN = {"none": ("plain", "prod J'(c_l)"), "batch": ("batch norm", "B samples' pullback")}, "delta_pair_correlation"
 
 
 def measure(settings: dict[str, int]) -> dict[str, pd.DataFrame]:
@@ -34,7 +33,7 @@ def figure(frames: Frames, page: Page) -> list[Drawn]:
         said, variance = np.array([(theory.gate_covariance(net, layers), theory.gate_variance(net, layers)) for layers in table.index]).T
         table = table.div(variance, axis=0).assign(said=said / variance).query("said > 0.02")
         gates.append(Curve(net, table.index, table["mean"], table["sem"], theory=table["said"]))
-    for norm, name in REAL.items():
+    for norm, (name, _) in REAL.items():
         rows = report.by_layer_and_run(frames, norm=norm, layer=1)
         depth, mean, error = report.wide_curve(rows, "depth", COLUMN)
         said = [theory.orthogonal_gradient_correlation(int(count) - 1, rows["batch_size"].iloc[0] if norm == "batch" else None) for count in depth]
@@ -55,7 +54,7 @@ def claims(frames: Frames) -> list[Claim]:
             found.append(seed_claim(f"independent gates, {net}, L = {layers}: {column} of gradients", table[column], said))
     for (norm, depth), rows in report.by_layer_and_run(frames, layer=1).groupby(["norm", "depth"]):
         said = theory.orthogonal_gradient_correlation(depth - 1, rows["batch_size"].iloc[0] if norm == "batch" else None)
-        text, rival = f"real nets, {REAL[norm]}, L = {depth - 1}: correlation of gradients, {LAWS[norm]}", Rival("2^-L", 0.5 ** (depth - 1))
+        text, rival = f"real nets, {REAL[norm][0]}, L = {depth - 1}: correlation of gradients, {REAL[norm][1]}", Rival("2^-L", 0.5 ** (depth - 1))
         found += [wide_claim(text, rows.set_index(["width", "seed"])[COLUMN], said, rival=rival)] if said > 0.05 else []
     return found
 
