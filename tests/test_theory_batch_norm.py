@@ -67,6 +67,44 @@ def test_moments_are_those_of_drawn_batches(activation, rng: np.random.Generator
         assert abs(z) < 5.2, f"{activation}, B = {batch}: {name} {values.mean():.6f} +- {error:.1g}, predicted {getattr(found, name):.6f}"
 
 
+@pytest.mark.parametrize("batch", [4, 9, 64])
+def test_linear_layers_forget_as_uniform_directions_do(batch: int) -> None:
+    # E (s^T D s) s s^T = 2 D / (n (n + 2)) for a traceless D and a uniform unit vector s of n dimensions, against E s s^T = 1 / n.
+    found, n = batch_norm_moments("linear", batch), batch - 1
+    assert found.pair_memory == pytest.approx(n / (n + 2), rel=1e-12)
+    assert found.sample_memory == pytest.approx(n / (n + 2), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["tanh", "gelu", "silu"])
+def test_memories_are_those_of_drawn_covariances(name: str, rng: np.random.Generator) -> None:
+    # The covariance of phi over the batch for h ~ N(0, P + e D) less that for h ~ N(0, P - e D), on the same draws: odd in e, off by e^2.
+    batch, eps, draws, phi = int(rng.integers(5, 24)), 0.04, 20_000, as_function(name)
+    p = np.eye(batch) - 1 / batch
+    in_pairs = np.zeros((batch, batch))
+    in_pairs[[0, 0, 2, 2], [1, 3, 1, 3]] = (1, -1, -1, 1)
+    own = rng.standard_normal(batch)
+    moments = batch_norm_moments(name, batch)
+    for departure, said in ((in_pairs + in_pairs.T, moments.pair_memory), (np.diag(own - own.mean()), moments.sample_memory)):
+        d = p @ departure @ p
+        d /= np.linalg.norm(d)
+        found = []
+        for _ in range(12):
+            z, after = rng.standard_normal((draws, batch)), []
+            for sign in (1, -1):
+                size, axes = np.linalg.eigh(p + sign * eps * d)
+                h = z @ (axes * np.sqrt(np.maximum(size, 0))).T @ p
+                x = phi.value(h / np.sqrt((h**2).mean(1, keepdims=True))) @ p
+                after.append(np.einsum("kb,kc,bc->", x, x, d) / draws)
+            found.append((after[0] - after[1]) / (2 * eps) / moments.variance)
+        # Student's t of 11 degrees: 6 is one in 11,000.
+        assert abs(np.mean(found) - said) < 6 * np.std(found, ddof=1) / math.sqrt(12) + 4 * eps**2, f"{name}, {batch} samples"
+
+
+def test_exchangeable_batches_are_left_where_single_samples_are_remembered_too_well() -> None:
+    assert batch_norm_moments("silu", 64).sample_memory > 1.05
+    assert batch_norm_moments("relu", 64).sample_memory < 1
+
+
 def test_small_batches_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"batch must be a whole number >= 4; got 3. With fewer samples"):
         batch_norm_moments("tanh", 3)

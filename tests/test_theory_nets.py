@@ -10,24 +10,28 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.integrate import quad
 
 import catalogue
 from gradyn.core import ConfigError
-from gradyn.data import Circle, Digits
+from gradyn.data import Circle, Digits, Line
 from gradyn.data import Gaussian as GaussianData
 from gradyn.nn import (
     AbstractNorm,
     BatchNorm,
     Fixup,
     Gaussian,
+    Gelu,
     HeNormal,
     Identity,
     Inverted,
     LayerNorm,
     LeakyRelu,
+    Linear,
     LooksLinear,
     Lsuv,
     MaximalUpdate,
+    NoDropout,
     Orthogonal,
     Plain,
     Relu,
@@ -35,6 +39,7 @@ from gradyn.nn import (
     RmsNorm,
     ScaledBranch,
     Sigmoid,
+    Softplus,
     Tanh,
     TorchDefault,
     WeightStandardized,
@@ -48,6 +53,7 @@ from gradyn.theory import predict as predict_function
 from runs import make_spec
 
 WIDTH, DEPTH, SEEDS = 256, 7, 8
+FEW_FEATURES = GaussianData(samples=64, features=5, classes=10, labels=False)
 SHARED = Cotangent(vectors="shared")
 LOG = Log(Schedule((0,)), Schedule((0,)), ())
 
@@ -104,7 +110,9 @@ NETS: dict[str, dict[str, Any]] = {
     "residual, dropout": {"residual": ScaledBranch(), "dropout": Inverted(keep=0.8)},
     "rezero": {"residual": Rezero()},
     "fixup": {"residual": Fixup(zero_readout=False)},
+    "gelu of long arguments": {"activation": Gelu(), "init": Gaussian(sigma_w=3.0, sigma_b=3.0), "dtype": "float32"},
     "batch": {"norm": BatchNorm(), "depth": 14, "batch_size": 16},
+    "batch, dropout": {"norm": BatchNorm(), "dropout": Inverted(keep=0.6), "depth": 14, "batch_size": 8},
     "batch, residual": {"norm": BatchNorm(), "residual": Identity(), "activation": Tanh(), "depth": 14, "batch_size": 16},
 }
 # One cotangent for all samples: what a batch's mean has of two samples at a time.
@@ -140,6 +148,8 @@ BROKEN = {
     "the skip forgotten": ({"residual": Identity()}, {}),
     "biases forgotten": ({"activation": Tanh(), "init": Gaussian(sigma_b=0.8)}, {"activation": Tanh(), "init": Gaussian()}),
     "cross terms forgotten": ({"loss": SHARED, "init": Gaussian(sigma_b=0.3)}, {"init": Gaussian(sigma_b=0.3)}),
+    "batch norm's dropout forgotten": (NETS["batch, dropout"], NETS["batch, dropout"] | {"dropout": NoDropout()}),
+    "zeros of the other format": (NETS["gelu of long arguments"], NETS["gelu of long arguments"] | {"dtype": "float64"}),
     "one branch for two": ({"residual": Identity(branch="full")}, {"residual": Identity()}),
 }
 
@@ -150,6 +160,38 @@ def test_a_prediction_of_another_net_is_rejected(name: str, seed: int, monkeypat
     monkeypatch.setitem(globals(), "predict", lambda _: predict_function(spec_of(**wrong)))
     with pytest.raises(AssertionError, match="predicted"):
         assert_predicted(spec_of(**true), seed % 10_000)
+
+
+def test_inputs_that_have_a_little_in_common_count_once_for_every_other_sample() -> None:
+    # One ReLU layer and a readout: E delta delta' = E phi'phi' = (pi - arccos c) / (2 pi) of what E delta^2 = 1/2 is, c the inputs' cosine, of density
+    # (1 - c^2)^((M - 3) / 2). Its mean product with c is of order 1 / M and counts B - 1 times, to the sample's own 1/2.
+    features, batch = 12, 16
+    data = GaussianData(samples=64, features=features, classes=10, labels=False)
+    own, shared = (predict(spec_of(depth=2, batch_size=batch, data=data, loss=loss), ["log10_grad_w_l2"]) for loss in (Cotangent(), SHARED))
+    density = [quad(lambda c, power=power: c**power * (1 - c * c) ** ((features - 3) / 2), -1, 1)[0] for power in (0, 2)]
+    assert density[1] / density[0] == pytest.approx(1 / features, rel=1e-10)
+    cross = quad(lambda c: c * (math.pi - math.acos(c)) / (2 * math.pi) * (1 - c * c) ** ((features - 3) / 2), -1, 1)[0] / density[0]
+    ratio = 10 ** (2 * (shared["log10_grad_w_l2"][0] - own["log10_grad_w_l2"][0]))
+    # The rule is exact to c^5; c^6 comes with 3 / 40 / pi and 15 / M^3, of 1 / (2 pi M).
+    assert ratio - 1 == pytest.approx((batch - 1) * cross / 0.5, rel=2 * 3 / 40 * 15 / features**2)
+    assert ratio > 1.3
+
+
+def test_lengths_that_differ_are_nothing_in_common() -> None:
+    # Layer norm takes the mean over units away, each sample's own: what two samples' softplus have in common at c = 0 is none of their lengths'.
+    data = GaussianData(samples=64, features=12, classes=10, labels=False)
+    spec = spec_of(depth=3, activation=Softplus(), norm=LayerNorm(placement="post"), data=data, loss=SHARED)
+    for layer in net_moments(spec, (0.4, 1.0, 1.6), 12, 10, batch=8, shared=True):
+        assert abs(layer.input_product[0]) < 1e-12
+
+
+def test_a_shift_that_batch_norm_takes_away_has_no_gradient() -> None:
+    # The plain layer that full branches leave over normalizes the stream: what the last branches' biases add is not seen.
+    spec = spec_of(depth=13, activation=Tanh(), batch_size=16, norm=BatchNorm(), residual=Identity(branch="full"), init=Gaussian(sigma_b=0.3))
+    said = predict(spec, ["log10_grad_b_l2"])["log10_grad_b_l2"]
+    assert (said[[2, 4, 6, 8, 10]] == -math.inf).all(), said
+    even = predict(replace(spec, depth=12), ["log10_grad_b_l2"])["log10_grad_b_l2"]
+    assert np.isfinite(even[[2, 4, 6, 8, 10]]).all(), "the readout sees them"
 
 
 def test_plain_nets_have_the_lengths_of_the_maps() -> None:
@@ -199,7 +241,11 @@ REASONS = {
     "exchangeable samples": ({"norm": BatchNorm(), "data": Circle(features=WIDTH)}, "log10_act_rms"),
     "fewer than 4 samples": ({"norm": BatchNorm(), "batch_size": 3}, "log10_act_rms"),
     "falls to norm.eps": ({"norm": BatchNorm(eps=0.1)}, "log10_act_rms"),
-    "samples are not exchangeable yet": ({"norm": BatchNorm()}, "log10_delta_rms"),
+    "samples are not exchangeable yet": ({"norm": BatchNorm(), "data": FEW_FEATURES}, "log10_delta_rms"),
+    "64 samples do not stay": ({"norm": BatchNorm(), "activation": Gelu(), "batch_size": 64}, "log10_act_rms"),
+    "linear layers keep their rank": ({"norm": BatchNorm(), "activation": Linear(), "data": FEW_FEATURES}, "log10_act_rms"),
+    "have no mean of 1 / variance": ({"norm": WeightStandardized(), "data": Line()}, "log10_act_rms"),
+    "scatter too much": ({"loss": SHARED, "data": FEW_FEATURES}, "log10_grad_w_l2"),
     "a batch's cotangents sum to 0": ({"norm": BatchNorm(), "depth": 10, "init": Gaussian(sigma_b=0.1)}, "log10_grad_b_l2"),
     "cross terms are known of inputs": ({"loss": SHARED, "data": Circle(features=WIDTH)}, "log10_grad_w_l2"),
     "dtype=bfloat16": ({"dtype": "bfloat16"}, "log10_delta_rms"),

@@ -36,6 +36,10 @@ Array: TypeAlias = NDArray[np.float64]
 _NORMS, _DROPOUTS = (NoNorm, WeightStandardized, BatchNorm, LayerNorm, RmsNorm), (NoDropout, Inverted)
 # From this many times eps on, batch norm's eps changes a prediction by less than 1e-4.
 _EPS_COUNTS = 1e4
+# A sum that cancels to so little is 0.
+_ROUNDING = 1e-12
+# E 1 / variance of so many normal numbers about their mean is finite, of fewer not.
+_FEW_ENTRIES = 4
 
 
 class NoTheoryError(ValueError):
@@ -64,6 +68,7 @@ class LayerMoments:
         delta_ms: E (d loss_b / d h)^2.
         delta_product: E (d loss_b / d h) (d loss_b' / d h') of two samples.
         pulled_ms: E (W^T delta)^2, per unit of the layer below.
+        departure: with batch norm, what h's covariance over the batch still has of what pairs of inputs have of their own; 1 at the input.
     """
 
     layer: int
@@ -83,6 +88,7 @@ class LayerMoments:
     delta_ms: Array
     delta_product: Array
     pulled_ms: Array
+    departure: float
 
     def gradient_ms(self, batch: int, input_ms: Array | float | None = None, input_product: Array | float | None = None) -> Array:
         """E (dL / dW_ij)^2 of the mean L over a batch: (E delta^2 E u^2 + (B - 1) E delta delta' E u u') / B.
@@ -95,17 +101,29 @@ class LayerMoments:
         square = self.input_ms if input_ms is None else input_ms
         product = self.input_product if input_product is None else input_product
         # Where cotangents are independent nothing asks for the inputs' products.
-        cross = np.where(self.delta_product == 0, 0.0, self.delta_product * product)
-        return np.asarray((self.delta_ms * square + (batch - 1) * cross) / batch)
+        cross = (batch - 1) * np.where(self.delta_product == 0, 0.0, self.delta_product * product)
+        total = self.delta_ms * square + cross
+        # Cotangents that batch norm has centred sum to 0 over the batch, where a bias sees nothing else.
+        return np.where(total > _ROUNDING * np.abs(cross), total, 0.0) / batch
 
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """x between layers: mean square p and mean m over units of each sample, and k, the mean product of two samples."""
+    """x between layers.
+
+    Args:
+        p: mean square over units of each sample, [B].
+        m: mean over units.
+        k: mean product of two samples of the mean length.
+        centre: mean over units of one of them, whose square is the least that k can be where nothing but a mean is in common.
+        departure: see `LayerMoments`.
+    """
 
     p: Array
     m: Array
     k: Array
+    centre: Array
+    departure: float = 1.0
 
 
 def net_moments(
@@ -128,8 +146,8 @@ def net_moments(
 
     Valid:
         width -> infinity at fixed depth; errors fall as depth / width. At initialization. The cotangent does not depend on the weights.
-        With batch norm: exchangeable samples, which those of any inputs become within about six layers; eps is neglected where the variance it
-        is added to exceeds it 1e4 times.
+        With batch norm: exchangeable samples, from which inputs of M features depart by pairs, with relative squares 1 / M times `departure`^2 (two inputs'
+        products scatter); eps is neglected where the variance it is added to exceeds it 1e4 times.
 
     Raises:
         NoTheoryError: the reason why nothing holds for this net.
@@ -141,7 +159,11 @@ def net_moments(
     # Fixup's factor is learned, from 1.
     branch_scale = 1.0 if spec.residual.is_fixup else spec.residual.branch_scale(count)
     batch_norm = batch_norm_moments(spec.activation, batch) if spec.norm.name == "batch" and batch is not None else None
-    stream = _Stream(p, np.zeros_like(p), np.full_like(p, products))
+    if batch_norm is not None and abs(batch_norm.sample_memory) >= 1:
+        fact = f"single samples' distances from the mean grow {batch_norm.sample_memory:.3g} times a layer"
+        raise NoTheoryError(f"norm=batch: with activation={spec.activation.name}, {batch} samples do not stay exchangeable, {fact}")
+    zero = np.zeros_like(p)
+    stream = _Stream(p, zero, np.full_like(p, products), zero)
     opened, found = stream, []
     for layer in net:
         opened = stream if layer.opens else opened
@@ -151,7 +173,7 @@ def net_moments(
             # What a closing layer hands on is the stream behind the skip.
             here = replace(here, act_mean=stream.m, act_ms=stream.p)
         found.append(here)
-    return _backwards(net, found, skip_scale, branch_scale, batch_norm, batch, shared)
+    return _backwards(spec, net, found, (skip_scale, branch_scale), batch_norm, batch, shared)
 
 
 def _require_theory(spec: NetSpec, batch: int | None) -> None:
@@ -180,51 +202,67 @@ def _layer(spec: NetSpec, layer: Layer, x: _Stream, batch_norm: BatchNormMoments
     one = np.ones_like(x.p)
     input_divisor = one
     if layer.norm == "branch":
-        centre = x.m if norm.centres else 0 * x.m
-        input_divisor = x.p - centre**2 + norm.eps
-        x = _Stream((x.p - centre**2) / input_divisor, (x.m - centre) / np.sqrt(input_divisor), (x.k - centre**2) / input_divisor)
+        input_divisor = x.p - norm.centres * x.m**2 + norm.eps
+        p, k = x.p - norm.centres * x.m**2, x.k - norm.centres * x.centre**2
+        left = (1 - norm.centres) / np.sqrt(input_divisor)
+        x = _Stream(p / input_divisor, left * x.m, k / _of_two_roots(input_divisor), left * x.centre, x.departure)
     drawn_ms = _drawn_ms(spec, layer, count)
     weight_ms, p, k = drawn_ms, x.p, x.k
     if layer.norm == "weight":
+        if layer.fan_in < _FEW_ENTRIES:
+            raise NoTheoryError(f"norm={norm.name}: rows of {layer.fan_in} entries, of fewer than {_FEW_ENTRIES}, have no mean of 1 / variance")
         # A row is orthogonal to 1 and `gain` long: it does not see the mean over units, and has fan_in - 1 directions for the rest.
-        weight_ms, p, k = norm.gain**2 * layer.fan_in / (layer.fan_in - 1), p - x.m**2, k - x.m**2
+        weight_ms, p, k = norm.gain**2 * layer.fan_in / (layer.fan_in - 1), p - x.m**2, k - x.centre**2
     bias_ms = spec.init.bias_variance(layer.fan_in) if layer.has_vector_bias else 0.0
     q, q_pair = weight_ms * p + bias_ms, weight_ms * k + bias_ms
-    keep = spec.dropout.keep if layer.has_dropout else 1.0  # type: ignore[attr-defined]
+    keep = _keep(spec, layer)
     phi, z, divisor, unknown = layer.activation, q, one, np.full_like(q, np.nan)
     if layer.norm == "pre" and batch_norm is not None:
         variance = q - q_pair
         if not (variance > _EPS_COUNTS * norm.eps).all():
             raise NoTheoryError("norm=batch: the variance over the batch falls to norm.eps")
         square, mean, product, slope = (np.full_like(q, n) for n in (batch_norm.square, batch_norm.mean, batch_norm.product, batch_norm.pulled))
+        centre = mean
         z, divisor, slope_pair = one, variance / batch_norm.inverse_variance, unknown
     else:
         if layer.norm == "pre":
             divisor = q + norm.eps
             z = q / divisor
         square, mean, slope = moment(phi, z, value=2).value, moment(phi, z, value=1).value, moment(phi, z, derivative=2).value
-        product, slope_pair = _of_two(phi, z, q_pair / divisor, pairs)
+        product, centre, slope_pair = _of_two(phi, z, q_pair / _of_two_roots(divisor), pairs)
     if layer.norm == "post":
-        centre = mean if norm.centres else 0 * mean
-        divisor = square - centre**2 + norm.eps
-        square, mean, product = (square - centre**2) / divisor, (mean - centre) / np.sqrt(divisor), (product - centre**2) / divisor
-    out = _Stream(square / keep, mean, product)
+        divisor = square - norm.centres * mean**2 + norm.eps
+        square, product = (square - norm.centres * mean**2) / divisor, (product - norm.centres * centre**2) / _of_two_roots(divisor)
+        mean, centre = (left * (1 - norm.centres) / np.sqrt(divisor) for left in (mean, centre))
+    # Dropout's squares belong to single samples: pairs have what they had, of a larger variance.
+    memory = batch_norm.pair_memory * batch_norm.variance if layer.norm == "pre" and batch_norm is not None else None
+    out = _Stream(square / keep, mean, product, centre, x.departure if memory is None else x.departure * float(np.mean(memory / (square / keep - product))))
     seen = x.k if pairs or batch_norm is not None else unknown
     forwards = (layer.index, drawn_ms, weight_ms, x.p, x.m, seen, q, z, mean, out.p, slope / keep, slope_pair, divisor, input_divisor)
-    return out, LayerMoments(*forwards, unknown, unknown, unknown)
+    return out, LayerMoments(*forwards, unknown, unknown, unknown, x.departure)
 
 
-def _of_two(phi: AbstractActivation, z: Array, z_pair: Array, pairs: bool) -> tuple[Array, Array]:
-    """E phi phi' and E phi'(z) phi'(z') of two samples; unknown and 0 where nothing asks for pairs."""
+def _of_two(phi: AbstractActivation, z: Array, z_pair: Array, pairs: bool) -> tuple[Array, Array, Array]:
+    """E phi phi' of two samples, E phi of one of them, and E phi'(z) phi'(z'); unknown and 0 where nothing asks for pairs."""
     if isinstance(phi, Linear):
-        return z_pair, np.ones_like(z)
+        return z_pair, np.zeros_like(z), np.ones_like(z)
     if not pairs:
-        return np.full_like(z, np.nan), np.zeros_like(z)
+        return np.full_like(z, np.nan), np.full_like(z, np.nan), np.zeros_like(z)
     # An integral in two dimensions takes some 20 ms: one for all pairs, at their mean length.
     middle = np.mean(z)
     c = np.clip(np.mean(z_pair) / middle, -1.0, 1.0) if middle > 0 else 1.0
     product, slope = (np.full_like(z, f(phi, middle, middle, c=c).value) for f in (mean_of_product, derivative_product))
-    return product, slope
+    return product, np.full_like(z, moment(phi, middle, value=1).value), slope
+
+
+def _of_two_roots(divisor: Array) -> Array:
+    """What products of two samples are divided by, in the mean, where their squares are divided by these: sqrt(d d')."""
+    return np.full_like(divisor, np.mean(divisor**-0.5) ** -2)
+
+
+def _keep(spec: NetSpec, layer: Layer) -> float:
+    """What dropout behind a layer keeps; 1 where there is none."""
+    return spec.dropout.keep if layer.has_dropout else 1.0  # type: ignore[attr-defined]
 
 
 def _drawn_ms(spec: NetSpec, layer: Layer, count: int) -> float:
@@ -239,14 +277,26 @@ def _drawn_ms(spec: NetSpec, layer: Layer, count: int) -> float:
 
 def _joined(skip: _Stream, branch: _Stream, s: float, a: float) -> _Stream:
     """s skip + a branch: over units both are independent but for their means."""
-    cross = 2 * s * a * skip.m * branch.m
-    return _Stream(s**2 * skip.p + a**2 * branch.p + cross, s * skip.m + a * branch.m, s**2 * skip.k + a**2 * branch.k + cross)
+    p = s**2 * skip.p + a**2 * branch.p + 2 * s * a * skip.m * branch.m
+    k = s**2 * skip.k + a**2 * branch.k + 2 * s * a * skip.centre * branch.centre
+    departure = skip.departure
+    if branch.departure != departure:
+        own = s**2 * (skip.p - skip.k) * skip.departure + a**2 * (branch.p - branch.k) * branch.departure
+        departure = float(np.mean(own / (p - k)))
+    return _Stream(p, s * skip.m + a * branch.m, k, s * skip.centre + a * branch.centre, departure)
 
 
 def _backwards(
-    net: tuple[Layer, ...], found: list[LayerMoments], s: float, a: float, batch_norm: BatchNormMoments | None, batch: int | None, shared: bool
+    spec: NetSpec,
+    net: tuple[Layer, ...],
+    found: list[LayerMoments],
+    scales: tuple[float, float],
+    batch_norm: BatchNormMoments | None,
+    batch: int | None,
+    shared: bool,
 ) -> list[LayerMoments]:
-    """The same layers with their cotangents, from one of unit mean square at the output."""
+    """The same layers with their cotangents, from one of unit mean square at the output; `scales` of the skip and of the branch."""
+    s, a = scales
     one = np.ones_like(found[-1].preact_ms)
     # Of a sample, and of two.
     upstream = np.array([one, one if shared else 0 * one])
@@ -255,15 +305,16 @@ def _backwards(
         if layer.closes:
             at_skip, upstream = s**2 * upstream, a**2 * upstream
         if layer.norm == "pre" and batch_norm is not None and batch is not None:
-            sent = _through_batch_norm(upstream, batch_norm, batch)
+            # Dropout's masks are a sample's own: squares grow, products do not.
+            sent = _through_batch_norm(upstream / np.array([[_keep(spec, layer)], [1.0]]), batch_norm, batch)
         else:
             sent = upstream * np.array([here.slope_ms, here.slope_product])
-        delta = sent / here.divisor
+        delta = sent / np.array([here.divisor, _of_two_roots(here.divisor)])
         # W^T delta keeps the whole length of a standardized row, of which h saw fan_in - 1 directions.
         kept = (layer.fan_in - 1) / layer.fan_in if layer.norm == "weight" else 1.0
         pulled = delta * here.weight_ms * kept * layer.fan_out / layer.fan_in
         result.append(replace(here, delta_ms=delta[0], delta_product=delta[1], pulled_ms=pulled[0]))
-        upstream = pulled / here.input_divisor
+        upstream = pulled / np.array([here.input_divisor, _of_two_roots(here.input_divisor)])
         if layer.opens:
             upstream = upstream + at_skip
     return result[::-1]

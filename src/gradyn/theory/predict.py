@@ -10,29 +10,33 @@ of ln |delta|^2 / 4.6 decades), in the limit of large width. What no theory cove
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtr
+from torch import Tensor
 
-from gradyn.core import require
+from gradyn.core import FORMATS, flushing, require
 from gradyn.data import AbstractData, Gaussian, Pair
 from gradyn.nn import AbstractActivation, Linear, NetSpec, layers
 from gradyn.optim import Cotangent
 from gradyn.probes import LAYER_COLUMNS, SATURATED
 from gradyn.theory.nets import LayerMoments, NoTheoryError, net_moments
-from gradyn.theory.scalar_function import ScalarFunction, as_function
 
 Array: TypeAlias = NDArray[np.float64]
 
 # Inputs are summarised by so many equally likely mean squares.
 _SQUARES = 32
-# Layers at the input in which batch norm's samples are not exchangeable yet, if the inputs are not.
-_TRANSIENT = 6
+# Pairs of samples are taken at their mean length; squares of so many normal numbers scatter by half of their sum.
+_FEW_FEATURES = 8
+# Batch norm over inputs of M features: departures from exchangeable samples, relative squares 1 / M, change squares by some two times as much in
+# every layer (with linear, tanh, SELU and ReLU, 8 to 32 samples, measured; forwards less). More than this is no prediction.
+_DEPARTURE = 0.05
 _NEEDS_COTANGENT = "the loss's cotangent depends on the weights; theory is about loss=cotangent"
 
 
@@ -41,6 +45,8 @@ class Spec(NetSpec, Protocol):
 
     @property
     def batch_size(self) -> int: ...
+    @property
+    def backward(self) -> str: ...
     @property
     def loss(self) -> Any: ...
     @property
@@ -63,7 +69,8 @@ def predict(spec: Spec, columns: Sequence[str] | None = None) -> pd.DataFrame:
         for has a prediction in that layer), `reason` (why not, by column; empty where valid).
 
     Valid:
-        width -> infinity at fixed depth, at initialization, for the mean over batch and weights of squares. See `net_moments`.
+        width -> infinity at fixed depth, at initialization, for the mean over batch and weights of squares. See `net_moments`. Features count as a
+        width where products of two inputs matter, and where layer 1 standardizes its rows.
 
     Raises:
         ConfigError: a column that `layers` does not have.
@@ -76,14 +83,14 @@ def predict(spec: Spec, columns: Sequence[str] | None = None) -> pd.DataFrame:
     values = {name: np.full(depth, np.nan) for name in asked}
     reasons: list[dict[str, str]] = [{} for _ in range(depth)]
     try:
-        shared = _is_shared(spec) and is_exchangeable(spec.data)
-        found = net_moments(spec, _squares(spec.data), spec.data.features, spec.data.classes, batch=_batch(spec), shared=shared)
+        found = _found(spec)
     except NoTheoryError as error:
         found, reasons = [], [dict.fromkeys(asked, str(error)) for _ in range(depth)]
+    departures = _departures(spec, found)
     for moments in found:
         below = found[moments.layer - 2] if moments.layer > 1 else None
         for name in asked:
-            reason = _reason(spec, name, moments)
+            reason = _reason(spec, name, moments, departures)
             if reason:
                 reasons[moments.layer - 1][name] = reason
             else:
@@ -100,6 +107,35 @@ def predict(spec: Spec, columns: Sequence[str] | None = None) -> pd.DataFrame:
     )
 
 
+def _found(spec: Spec) -> list[LayerMoments]:
+    """Every layer's moments, over what two inputs may have in common where their cotangents are shared."""
+    shared, batch, squares = _is_shared(spec) and not _unknown_pairs(spec), _batch(spec), _squares(spec.data)
+
+    def at(cosine: float) -> list[LayerMoments]:
+        products = cosine * float(np.mean(squares))
+        return net_moments(spec, squares, spec.data.features, spec.data.classes, products=products, batch=batch, shared=shared)
+
+    if not shared or spec.norm.name == "batch":
+        return at(0.0)
+    # Two inputs' cosine is 0 in the mean and 1 / M in its square, and B - 1 others count. Of a direction uniform in M dimensions these three nodes
+    # have the moments up to the fifth (Gauss and Gegenbauer); a pair's own two inputs have exactly 0.
+    features, samples = spec.data.features, spec.data.samples
+    node, weight = np.sqrt(3 / (features + 2)), (features + 2) / (6 * features)
+    if isinstance(spec.data, Pair):
+        weight *= (samples - 2) / (samples - 1)
+    parts = [(1 - 2 * weight, at(0.0)), (weight, at(node)), (weight, at(-node))]
+    return [_averaged([(share, part[index]) for share, part in parts]) for index in range(spec.depth)]
+
+
+def _averaged(parts: Sequence[tuple[float, LayerMoments]]) -> LayerMoments:
+    """One layer's moments of which delta_product is the mean, and so is its product with input_product."""
+    delta = np.sum([share * here.delta_product for share, here in parts], axis=0)
+    both = np.sum([share * here.delta_product * here.input_product for share, here in parts], axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inputs = np.where(delta == 0, 0.0, both / delta)
+    return replace(parts[0][1], delta_product=delta, input_product=inputs)
+
+
 @lru_cache(maxsize=64)
 def _squares(data: AbstractData) -> tuple[float, ...]:
     """Mean squares of the training inputs, as equally likely quantiles."""
@@ -110,7 +146,20 @@ def _squares(data: AbstractData) -> tuple[float, ...]:
 def _batch(spec: Spec) -> int | None:
     if spec.norm.name == "batch" and not is_exchangeable(spec.data):
         raise NoTheoryError(f"norm=batch with data={spec.data.name}: theory is about exchangeable samples, data=gaussian")
+    if spec.norm.name == "batch" and isinstance(spec.activation, Linear) and spec.data.features < spec.batch_size - 1:
+        fact = f"{spec.batch_size} inputs of {spec.data.features} features do not span the batch, and linear layers keep their rank"
+        raise NoTheoryError(f"norm=batch: {fact}")
     return spec.batch_size
+
+
+def _departures(spec: Spec, found: Sequence[LayerMoments]) -> Array:
+    """By how much squares may be off in a layer, forwards and backwards, [2, layers], where batch norm's samples are not exchangeable yet."""
+    if spec.norm.name != "batch":
+        return np.zeros((2, len(found)))
+    own = np.array([2 * here.departure**2 / spec.data.features for here in found])
+    normed = np.array([_layer(spec, here.layer).norm == "pre" for here in found], dtype=bool)
+    # Gradients have come through the norms of all layers above, and their own.
+    return np.array([own, np.cumsum((own * normed)[::-1])[::-1]])
 
 
 def is_exchangeable(data: AbstractData) -> bool:
@@ -122,7 +171,16 @@ def _is_shared(spec: Spec) -> bool:
     return isinstance(spec.loss, Cotangent) and spec.loss.vectors == "shared"
 
 
-def _reason(spec: Spec, name: str, moments: LayerMoments) -> str:
+def _unknown_pairs(spec: Spec) -> str:
+    """Why cross terms between two samples' gradients are not known; empty where they are."""
+    if not is_exchangeable(spec.data):
+        return "cross terms are known of inputs that have no product, data=gaussian"
+    if spec.data.features < _FEW_FEATURES and spec.norm.name != "batch":
+        return f"lengths of inputs with fewer than {_FEW_FEATURES} features scatter too much for cross terms"
+    return ""
+
+
+def _reason(spec: Spec, name: str, moments: LayerMoments, departures: Array) -> str:
     """Why nothing is predicted for a column in a layer; empty where something is."""
     is_backward = name in _BACKWARD
     if name in _UNPREDICTED:
@@ -133,8 +191,8 @@ def _reason(spec: Spec, name: str, moments: LayerMoments) -> str:
         return _NEEDS_COTANGENT
     if is_backward and name.startswith("log10_grad") and spec.penalty.is_active:
         return "the penalty's gradient is added"
-    if name.startswith("log10_grad") and _is_shared(spec) and not is_exchangeable(spec.data):
-        return f"loss.vectors=shared with data={spec.data.name}: cross terms are known of inputs that have no product, data=gaussian"
+    if name.startswith("log10_grad") and _is_shared(spec) and (reason := _unknown_pairs(spec)):
+        return f"loss.vectors=shared with data={spec.data.name}: {reason}"
     if name == "log10_grad_b_l2" and not _has_bias(spec, moments.layer):
         return "there is no bias"
     if name.startswith("log10_gain") and moments.layer == 1:
@@ -142,9 +200,11 @@ def _reason(spec: Spec, name: str, moments: LayerMoments) -> str:
     if spec.norm.name == "batch":
         if name == "log10_grad_b_l2" and _layer(spec, moments.layer).norm == "pre":
             return "norm=batch: a batch's cotangents sum to 0"
-        if moments.layer <= _TRANSIENT:
-            return f"norm=batch: within {_TRANSIENT} layers of the input, where samples are not exchangeable yet"
-    if name in ("zero_fraction", "zero_derivative_fraction", "saturated_fraction"):
+        # What the gradient meets on its way from here to the layer below is that layer's norm.
+        met = moments.layer - 2 if name == "log10_gain_derivative" else moments.layer - 1
+        if (off := departures[int(is_backward), met]) > _DEPARTURE and name not in _OF_WEIGHTS:
+            return f"norm=batch: samples are not exchangeable yet: {spec.data.features} features a sample change squares by about {off:.2g} here"
+    if name in _FRACTIONS:
         if isinstance(_layer(spec, moments.layer).activation, Linear):
             return "phi is linear"
         if spec.norm.name == "batch":
@@ -179,31 +239,42 @@ def _grad_w(spec: Spec, moments: LayerMoments, below: LayerMoments | None) -> fl
     return _grad(spec, moments, *seen)
 
 
-def _fraction(test: Callable[[ScalarFunction, Array], NDArray[Any]]) -> Callable[[Spec, LayerMoments, LayerMoments | None], float]:
+def _fraction(kind: str) -> Callable[[Spec, LayerMoments, LayerMoments | None], float]:
     def share(spec: Spec, moments: LayerMoments, below: LayerMoments | None) -> float:
-        phi = as_function(spec.activation)
-        cuts = np.unique([*phi.kinks, *_saturation(spec.activation)])
-        # Between two cuts the answer is one. Not asked in the middle: an odd phi is 0 there, and only there.
-        edges = np.concatenate([[-np.inf], cuts, [np.inf]])
-        asked = np.concatenate([cuts[:1] - 1, cuts[:-1] + 0.4 * np.diff(cuts), cuts[-1:] + 1]) if len(cuts) else np.ones(1)
-        reached = ndtr(edges / np.sqrt(np.atleast_1d(moments.argument_ms))[:, None])
-        return float(np.mean(np.diff(reached, axis=1) @ test(phi, asked)))
+        cuts, holds = _parts(kind, spec.activation, spec.dtype, spec.backward != "plain")
+        reached = ndtr(np.array([-np.inf, *cuts, np.inf]) / np.sqrt(np.atleast_1d(moments.argument_ms))[:, None])
+        return float(np.mean(np.diff(reached, axis=1) @ holds))
 
     return share
 
 
-@lru_cache(maxsize=64)
-def _saturation(activation: AbstractActivation) -> tuple[float, ...]:
-    """Where |phi'| crosses SATURATED times its maximum, within 60 of 0."""
-    phi, limit = as_function(activation), SATURATED * activation.max_derivative
+@lru_cache(maxsize=256)
+def _parts(kind: str, activation: AbstractActivation, dtype: str, is_flushed: bool) -> tuple[Array, NDArray[np.bool_]]:
+    """Where the answer to a question about phi or phi' changes within 1e4 of 0, as the run's arithmetic has it, and the answers between.
 
-    def over(h: float) -> float:
-        return float(np.abs(phi.derivative(np.array([h])))[0] - limit)
+    Zeros are a matter of the format: GELU is 0 below -5.5 in float32, below -8.4 in float64.
+    """
+    format_ = FORMATS[dtype].carrier
 
-    # Not at whole numbers, where kinks are.
-    grid = np.linspace(-60.013, 60.017, 6001)
-    sign = np.sign(np.abs(phi.derivative(grid)) - limit)
-    return tuple(float(brentq(over, grid[at], grid[at + 1], xtol=1e-14)) for at in np.flatnonzero(sign[1:] * sign[:-1] < 0))
+    def test(h: Array) -> NDArray[np.bool_]:
+        with torch.no_grad(), flushing(is_flushed):
+            h_tensor = torch.from_numpy(h).to(format_)
+            x = activation.forward(h_tensor)
+            slope = activation.derivative(h_tensor, x).abs()
+            found: NDArray[np.bool_] = _FRACTIONS[kind](activation, x, slope).numpy()
+            return found
+
+    # Neither 0 nor the kinks, at whole numbers, are asked about: an odd phi is 0 there, and only there.
+    half = np.concatenate([np.linspace(0.013, 60.017, 6001), np.geomspace(60.03, 1e4, 2001)])
+    grid = np.concatenate([-half[::-1], half])
+    answers = test(grid)
+    changes = np.flatnonzero(answers[1:] != answers[:-1])
+    low, high, at_low = grid[changes], grid[changes + 1], answers[changes]
+    for _ in range(60):
+        middle = (low + high) / 2
+        is_low = test(middle) == at_low
+        low, high = np.where(is_low, middle, low), np.where(is_low, high, middle)
+    return high, answers[np.append(changes, len(grid) - 1)]
 
 
 def _spectral(spec: Spec, moments: LayerMoments, below: LayerMoments | None) -> float:
@@ -218,6 +289,11 @@ def _weight_l2(spec: Spec, moments: LayerMoments, below: LayerMoments | None) ->
     return float(np.sqrt(moments.drawn_ms * _layer(spec, moments.layer).fan_out))
 
 
+_FRACTIONS: Mapping[str, Callable[[AbstractActivation, Tensor, Tensor], Tensor]] = {
+    "zero_fraction": lambda phi, x, slope: x == 0,
+    "zero_derivative_fraction": lambda phi, x, slope: slope == 0,
+    "saturated_fraction": lambda phi, x, slope: slope < SATURATED * phi.max_derivative,
+}
 _COLUMNS: Mapping[str, Callable[[Spec, LayerMoments, LayerMoments | None], float]] = {
     "log10_grad_w_l2": _grad_w,
     "log10_grad_b_l2": lambda spec, here, below: _grad(spec, here, 1.0, 1.0),
@@ -226,9 +302,7 @@ _COLUMNS: Mapping[str, Callable[[Spec, LayerMoments, LayerMoments | None], float
     "act_mean": lambda spec, here, below: float(np.mean(here.act_mean)),
     "act_std": lambda spec, here, below: float(np.sqrt(np.mean(here.act_ms) - np.mean(here.act_mean) ** 2)),
     "preact_std": lambda spec, here, below: float(np.sqrt(np.mean(here.preact_ms))),
-    "zero_fraction": _fraction(lambda phi, h: phi.value(h) == 0),
-    "zero_derivative_fraction": _fraction(lambda phi, h: phi.derivative(h) == 0),
-    "saturated_fraction": _fraction(lambda phi, h: np.abs(phi.derivative(h)) < SATURATED * phi.component.max_derivative),  # type: ignore[union-attr]
+    **{kind: _fraction(kind) for kind in _FRACTIONS},
     "log10_gain_weight": lambda spec, here, below: (
         _log10(here.pulled_ms * _layer(spec, here.layer).fan_in) - _log10(here.delta_ms * _layer(spec, here.layer).fan_out)
     ),
@@ -237,6 +311,7 @@ _COLUMNS: Mapping[str, Callable[[Spec, LayerMoments, LayerMoments | None], float
     "weight_spectral": _spectral,
 }
 _BACKWARD = ("log10_grad_w_l2", "log10_grad_b_l2", "log10_delta_rms", "log10_gain_weight", "log10_gain_derivative")
+_OF_WEIGHTS = ("weight_l2", "weight_spectral", "log10_gain_weight")
 _UNPREDICTED = {
     "log10_update_ratio": "it belongs to the first step of training",
     **dict.fromkeys(("log10_delta_cell_rms", "log10_gate_path_rms"), "only gated cells have it"),
