@@ -52,7 +52,7 @@ trainable: setup ## which depth trains, under which cure, at which learning rate
 	$(PY) -m gradyn figures results/trainable_depth
 
 # The committed board is of all experiments; one alone is judged beside its results, and leaves a clone clean.
-reproduce: setup ## every experiment and its claims; writes results/reference (ID='autodiff_*' some, to results; SCALE=smoke small)
+reproduce: setup ## every experiment and its claims; writes results/reference (ID='autodiff_*' or ID=initialization some, to results; SCALE=smoke small)
 	$(PY) -m gradyn reproduce $(if $(ID),--only '$(ID)',--scoreboard results/reference) $(if $(SCALE),--scale $(SCALE))
 
 status: setup ## how far a sweep is (FOLDER=results/...; WATCH=1 goes on looking)

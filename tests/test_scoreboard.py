@@ -51,6 +51,14 @@ def test_an_experiment_of_no_name_is_refused_with_what_is_near(tmp_path):
     assert chosen(["q*", "train*depth", "quick"]) == ["quick", "trainable_depth"]
 
 
+def test_initialization_is_every_experiment_whose_nets_take_no_step():
+    found = chosen(["initialization"])
+    assert {"glorot_bengio", "phase_diagram", "batch_mean"} <= set(found)
+    # Trained, measured without a sweep, trained beside a sweep.
+    assert not {"quick", "deep_linear", "autodiff_graph", "gates", "trainable_depth_map"} & set(found)
+    assert chosen(["initialization", "quick"]) == sorted([*found, "quick"])
+
+
 @pytest.fixture
 def two(monkeypatch):
     """Two experiments of one claim each, whose measured numbers a test may change."""

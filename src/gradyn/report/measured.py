@@ -49,6 +49,7 @@ class Twin:
         further: overrides of each further grid, which goes into the same folder.
         measure: every number that the measurement depends on; empty where nothing but a sweep is measured.
         smoke: what the small scale replaces: key -> text as on the command line, and under `measure` the settings.
+        steps: of its runs, where the twin says them.
     """
 
     name: str
@@ -56,6 +57,13 @@ class Twin:
     further: Sequence[Sequence[str]]
     measure: Mapping[str, Any]
     smoke: Mapping[str, Any]
+    steps: int | None = None
+
+    @property
+    def is_of_initialization(self) -> bool:
+        """Whether it sweeps nets that take no step, and trains none beside."""
+        is_stepped = "steps" in {*self.params, *self.measure} or any(line.startswith("steps=") for grid in self.further for line in grid)
+        return self.has_grid and self.steps == 0 and not is_stepped
 
     @property
     def has_grid(self) -> bool:
@@ -139,7 +147,8 @@ def twin(name: str) -> Twin:
     further = said.get("further", [])
     is_grids = isinstance(further, list) and all(isinstance(grid, list) for grid in further)
     require(is_grids, f"further in {path.name}", "be a list of grids, each a list of overrides", further)
-    return Twin(name, said.get("hydra", {}).get("sweeper", {}).get("params") or {}, further, said.get(_MEASURE, {}), said.get("smoke", {}))
+    params = said.get("hydra", {}).get("sweeper", {}).get("params") or {}
+    return Twin(name, params, further, said.get(_MEASURE, {}), said.get("smoke", {}), said.get("steps"))
 
 
 def _other_seeds(text: str, fresh: int) -> str:

@@ -18,7 +18,7 @@ from gradyn.core import ConfigError, require
 from gradyn.report.claims import FALSE_ALARMS, MOST_CLAIMS, POWER, Z_LIMIT
 from gradyn.report.experiment import Experiment, Sweep, at_scale, carry_out, claims_table, experiments, in_a_process
 from gradyn.report.frames import read
-from gradyn.report.measured import SCALES
+from gradyn.report.measured import SCALES, twin
 from gradyn.report.predicted import coverage
 from gradyn.report.tables import frame_table
 from gradyn.report.write import figures
@@ -29,10 +29,14 @@ _SIDES = {"below": "< ", "above": "> ", "equal": ""}
 _PRINTED = ("experiment", "claim", "predicted", "measured", "z", "verdict")
 # What a row says of the judgement itself.
 _MADE = ("commit", "versions", "hardware", "date")
+# In place of a pattern of names.
+_INITIALIZATION = "initialization"
 
 
 def chosen(patterns: Sequence[str] | None) -> list[str]:
     """Names of the experiments that fit any of the shell patterns (`autodiff_*`), in alphabetical order; None: all.
+
+    `initialization` is all that look at nets which take no step, and train none beside.
 
     Raises:
         ConfigError: a pattern fits none; the line names what is near.
@@ -40,7 +44,8 @@ def chosen(patterns: Sequence[str] | None) -> list[str]:
     known = list(experiments())
     found = set()
     for pattern in known if patterns is None else patterns:
-        fitting = [name for name in known if fnmatchcase(name, pattern)]
+        is_kind = pattern == _INITIALIZATION
+        fitting = [name for name in known if (twin(name).is_of_initialization if is_kind else fnmatchcase(name, pattern))]
         near = get_close_matches(pattern.strip("*"), known, n=3, cutoff=0.5)
         require(
             bool(fitting), "experiment", f"be one of {', '.join(known)}, or a pattern of some", pattern, f"Did you mean {' or '.join(near)}?" if near else ""
