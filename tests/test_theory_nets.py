@@ -177,6 +177,12 @@ def test_inputs_that_have_a_little_in_common_count_once_for_every_other_sample()
     assert ratio > 1.3
 
 
+def test_standardized_rows_see_no_mean_of_few_features() -> None:
+    # E h^2 = gain^2 |u - mean(u)|^2 / (M - 1) of M features, whose sample variance is 1.
+    spec = spec_of(depth=2, norm=WeightStandardized(gain=1.3), init=Gaussian(sigma_b=0), data=GaussianData(samples=64, features=5, classes=10, labels=False))
+    assert net_moments(spec, 1.0, 5, 10)[0].preact_ms[0] == pytest.approx(1.3**2, rel=1e-12)
+
+
 def test_lengths_that_differ_are_nothing_in_common() -> None:
     # Layer norm takes the mean over units away, each sample's own: what two samples' softplus have in common at c = 0 is none of their lengths'.
     data = GaussianData(samples=64, features=12, classes=10, labels=False)
@@ -245,6 +251,7 @@ REASONS = {
     "64 samples do not stay": ({"norm": BatchNorm(), "activation": Gelu(), "batch_size": 64}, "log10_act_rms"),
     "linear layers keep their rank": ({"norm": BatchNorm(), "activation": Linear(), "data": FEW_FEATURES}, "log10_act_rms"),
     "have no mean of 1 / variance": ({"norm": WeightStandardized(), "data": Line()}, "log10_act_rms"),
+    "2 units, fewer than 8": ({"data": replace(FEW_FEATURES, classes=2)}, "act_std"),
     "scatter too much": ({"loss": SHARED, "data": FEW_FEATURES}, "log10_grad_w_l2"),
     "a batch's cotangents sum to 0": ({"norm": BatchNorm(), "depth": 10, "init": Gaussian(sigma_b=0.1)}, "log10_grad_b_l2"),
     "cross terms are known of inputs": ({"loss": SHARED, "data": Circle(features=WIDTH)}, "log10_grad_w_l2"),

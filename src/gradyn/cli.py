@@ -166,7 +166,7 @@ def _report(words: list[str]) -> int:
 def _reproduce(words: list[str]) -> int:
     parser = _Parser(prog="gradyn reproduce", description="Run and draw every experiment, judge its claims, write the scoreboard. A failed claim exits with 1.")
     parser.add_argument(
-        "--only", metavar="NAME", action="append", help="this experiment, those of a pattern ('autodiff_*'), or all at 'initialization'; several times if wanted"
+        "--only", metavar="NAME", action="append", help="this experiment, those of a pattern ('autodiff_*'), or all at 'initialization'; several if wanted"
     )
     parser.add_argument("--scale", default="full", choices=("full", "smoke"), help="smoke: everything small, with its scoreboard in RESULTS/smoke (full)")
     parser.add_argument(

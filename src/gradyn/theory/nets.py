@@ -211,8 +211,9 @@ def _layer(spec: NetSpec, layer: Layer, x: _Stream, batch_norm: BatchNormMoments
     if layer.norm == "weight":
         if layer.fan_in < _FEW_ENTRIES:
             raise NoTheoryError(f"norm={norm.name}: rows of {layer.fan_in} entries, of fewer than {_FEW_ENTRIES}, have no mean of 1 / variance")
-        # A row is orthogonal to 1 and `gain` long: it does not see the mean over units, and has fan_in - 1 directions for the rest.
-        weight_ms, p, k = norm.gain**2 * layer.fan_in / (layer.fan_in - 1), p - x.m**2, k - x.centre**2
+        # A row is orthogonal to 1 and `gain` long: it does not see the mean over these very units, and has fan_in - 1 directions for the rest.
+        free = (layer.fan_in - 1) / layer.fan_in
+        weight_ms, p, k = norm.gain**2 / free, (p - x.m**2) * free, (k - x.centre**2) * free
     bias_ms = spec.init.bias_variance(layer.fan_in) if layer.has_vector_bias else 0.0
     q, q_pair = weight_ms * p + bias_ms, weight_ms * k + bias_ms
     keep = _keep(spec, layer)

@@ -32,8 +32,8 @@ Array: TypeAlias = NDArray[np.float64]
 
 # Inputs are summarised by so many equally likely mean squares.
 _SQUARES = 32
-# Pairs of samples are taken at their mean length; squares of so many normal numbers scatter by half of their sum.
-_FEW_FEATURES = 8
+# So many numbers are no limit yet: squares of normal ones scatter by half of their sum. Pairs of samples are taken at the mean length of so many features.
+_FEW = 8
 # Batch norm over inputs of M features: departures from exchangeable samples, relative squares 1 / M, change squares by some two times as much in
 # every layer (with linear, tanh, SELU and ReLU, 8 to 32 samples, measured; forwards less). More than this is no prediction.
 _DEPARTURE = 0.05
@@ -70,7 +70,7 @@ def predict(spec: Spec, columns: Sequence[str] | None = None) -> pd.DataFrame:
 
     Valid:
         width -> infinity at fixed depth, at initialization, for the mean over batch and weights of squares. See `net_moments`. Features count as a
-        width where products of two inputs matter, and where layer 1 standardizes its rows.
+        width where products of two inputs matter, and where layer 1 standardizes its rows; classes do where a standard deviation is over them.
 
     Raises:
         ConfigError: a column that `layers` does not have.
@@ -175,8 +175,8 @@ def _unknown_pairs(spec: Spec) -> str:
     """Why cross terms between two samples' gradients are not known; empty where they are."""
     if not is_exchangeable(spec.data):
         return "cross terms are known of inputs that have no product, data=gaussian"
-    if spec.data.features < _FEW_FEATURES and spec.norm.name != "batch":
-        return f"lengths of inputs with fewer than {_FEW_FEATURES} features scatter too much for cross terms"
+    if spec.data.features < _FEW and spec.norm.name != "batch":
+        return f"lengths of inputs with fewer than {_FEW} features scatter too much for cross terms"
     return ""
 
 
@@ -197,6 +197,8 @@ def _reason(spec: Spec, name: str, moments: LayerMoments, departures: Array) -> 
         return "there is no bias"
     if name.startswith("log10_gain") and moments.layer == 1:
         return "layer 1 has no layer below"
+    if name in ("act_std", "preact_std") and (units := _layer(spec, moments.layer).fan_out) < _FEW:
+        return f"{units} units, fewer than {_FEW}, don't average out what samples have in common"
     if spec.norm.name == "batch":
         if name == "log10_grad_b_l2" and _layer(spec, moments.layer).norm == "pre":
             return "norm=batch: a batch's cotangents sum to 0"
@@ -235,7 +237,8 @@ def _grad_w(spec: Spec, moments: LayerMoments, below: LayerMoments | None) -> fl
     seen = np.array([moments.input_ms, moments.input_product]) * layer.fan_in
     if layer.norm == "weight":
         # By the matrix as drawn: standardizing it divides by its deviation, and does not see the input's mean.
-        seen = (seen - moments.input_mean**2 * layer.fan_in) * (moments.weight_ms / moments.drawn_ms) * (layer.fan_in - 1) / layer.fan_in
+        free = (layer.fan_in - 1) / layer.fan_in
+        seen = (seen - moments.input_mean**2 * layer.fan_in) * free * (moments.weight_ms * free / moments.drawn_ms)
     return _grad(spec, moments, *seen)
 
 
