@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor
 
 import gradyn
@@ -262,3 +263,18 @@ def test_an_interrupt_stops_the_workers_at_once_and_the_same_command_goes_on(tmp
     again = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert f"{committed} before, {32 - committed} now" in again
     assert gradyn.load(tmp_path / "cut").runs["run_id"].nunique() == 32
+
+
+def test_every_library_of_a_worker_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its own of numpy's too: more than one on a worker's core wait for each other, busily.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, "2")
+    pools = importlib.import_module("gradyn.sweep.pool")
+    with pools._pool(1) as pool:
+        found = pool.submit(threadpool_info).result()
+    assert found
+    assert {library["num_threads"] for library in found} == {1}
+    with threadpool_limits(limits=2):
+        with pools.one_thread():
+            assert {library["num_threads"] for library in threadpool_info()} == {1}
+        assert max(library["num_threads"] for library in threadpool_info()) > 1 or os.cpu_count() == 1

@@ -22,6 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from gradyn.store import StoreError
 from gradyn.sweep.plan import Log, Plan
@@ -77,11 +78,12 @@ def computed(target: Target, work: Collection[Shard], workers: int, stop: Stop, 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """torch with one thread, and as before afterwards."""
+    """torch and numpy's BLAS with one thread, and as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(limits=1):
+            yield
     finally:
         torch.set_num_threads(before)
 
@@ -239,6 +241,9 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 def _begin_worker(driver: int) -> None:
     torch.set_num_threads(1)
+    # numpy's BLAS has a pool of its own, as large as the machine: on a worker's one core its threads wait for each other, busily. The QR of a
+    # 160 x 160 matrix, which is orthogonal initialization, took 200 times as long.
+    threadpool_limits(limits=1)
     with contextlib.suppress(OSError, AttributeError):
         # glibc gives every freed tensor of a stack back to the system, and the next one costs its page faults again (7 to 15 %
         # of a sweep, 2026-11): keep up to 1 GiB instead (M_TRIM_THRESHOLD = -1, M_MMAP_THRESHOLD = -3).

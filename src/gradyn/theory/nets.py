@@ -19,6 +19,7 @@ Axes: B samples, each with moments of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -217,13 +218,15 @@ def _layer(spec: NetSpec, layer: Layer, x: _Stream, batch_norm: BatchNormMoments
     bias_ms = spec.init.bias_variance(layer.fan_in) if layer.has_vector_bias else 0.0
     q, q_pair = weight_ms * p + bias_ms, weight_ms * k + bias_ms
     keep = _keep(spec, layer)
-    phi, z, divisor, unknown = layer.activation, q, one, np.full_like(q, np.nan)
+    phi, z, divisor, departure, unknown = layer.activation, q, one, x.departure, np.full_like(q, np.nan)
     if layer.norm == "pre" and batch_norm is not None:
         variance = q - q_pair
         if not (variance > _EPS_COUNTS * norm.eps).all():
             raise NoTheoryError("norm=batch: the variance over the batch falls to norm.eps")
         square, mean, product, slope = (np.full_like(q, n) for n in (batch_norm.square, batch_norm.mean, batch_norm.product, batch_norm.pulled))
         centre = mean
+        # Dropout's squares are a single sample's: pairs have what they had, of a larger variance.
+        departure *= float(np.mean(batch_norm.pair_memory * batch_norm.variance / (square / keep - product)))
         z, divisor, slope_pair = one, variance / batch_norm.inverse_variance, unknown
     else:
         if layer.norm == "pre":
@@ -235,9 +238,7 @@ def _layer(spec: NetSpec, layer: Layer, x: _Stream, batch_norm: BatchNormMoments
         divisor = square - norm.centres * mean**2 + norm.eps
         square, product = (square - norm.centres * mean**2) / divisor, (product - norm.centres * centre**2) / _of_two_roots(divisor)
         mean, centre = (left * (1 - norm.centres) / np.sqrt(divisor) for left in (mean, centre))
-    # Dropout's squares belong to single samples: pairs have what they had, of a larger variance.
-    memory = batch_norm.pair_memory * batch_norm.variance if layer.norm == "pre" and batch_norm is not None else None
-    out = _Stream(square / keep, mean, product, centre, x.departure if memory is None else x.departure * float(np.mean(memory / (square / keep - product))))
+    out = _Stream(square / keep, mean, product, centre, departure)
     seen = x.k if pairs or batch_norm is not None else unknown
     forwards = (layer.index, drawn_ms, weight_ms, x.p, x.m, seen, q, z, mean, out.p, slope / keep, slope_pair, divisor, input_divisor)
     return out, LayerMoments(*forwards, unknown, unknown, unknown, x.departure)
@@ -249,11 +250,21 @@ def _of_two(phi: AbstractActivation, z: Array, z_pair: Array, pairs: bool) -> tu
         return z_pair, np.zeros_like(z), np.ones_like(z)
     if not pairs:
         return np.full_like(z, np.nan), np.full_like(z, np.nan), np.zeros_like(z)
-    # An integral in two dimensions takes some 20 ms: one for all pairs, at their mean length.
-    middle = np.mean(z)
-    c = np.clip(np.mean(z_pair) / middle, -1.0, 1.0) if middle > 0 else 1.0
-    product, slope = (np.full_like(z, f(phi, middle, middle, c=c).value) for f in (mean_of_product, derivative_product))
-    return product, np.full_like(z, moment(phi, middle, value=1).value), slope
+    middle = float(np.mean(z))
+    c = float(np.clip(np.mean(z_pair) / middle, -1.0, 1.0)) if middle > 0 else 1.0
+    product, centre, slope = (np.full_like(z, mean) for mean in _means_of_two(phi, middle, c))
+    return product, centre, slope
+
+
+@lru_cache(maxsize=2**14)
+def _means_of_two(phi: AbstractActivation, square: float, c: float) -> tuple[float, float, float]:
+    """E phi phi', E phi and E phi'phi' of two arguments of one mean square.
+
+    An integral in two dimensions takes some 20 ms: one for all pairs,
+    at their mean length, and for all widths and batches of a sweep.
+    """
+    product, slope = (float(f(phi, square, square, c=c).value) for f in (mean_of_product, derivative_product))
+    return product, float(moment(phi, square, value=1).value), slope
 
 
 def _of_two_roots(divisor: Array) -> Array:
