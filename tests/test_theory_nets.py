@@ -32,6 +32,7 @@ from gradyn.nn import (
     Lsuv,
     MaximalUpdate,
     NoDropout,
+    NoNorm,
     Orthogonal,
     Plain,
     Relu,
@@ -54,6 +55,7 @@ from runs import make_spec
 
 WIDTH, DEPTH, SEEDS = 256, 7, 8
 FEW_FEATURES = GaussianData(samples=64, features=5, classes=10, labels=False)
+PLACEMENTS = ("pre", "post", "branch")
 SHARED = Cotangent(vectors="shared")
 LOG = Log(Schedule((0,)), Schedule((0,)), ())
 
@@ -299,3 +301,31 @@ def test_an_exact_zero_is_predicted_as_one() -> None:
 def test_defaults_of_the_spec_are_what_the_test_says() -> None:
     spec = spec_of()
     assert (spec.activation, spec.init, spec.residual) == (Relu(), HeNormal(), Plain())
+
+
+def random_spec(rng: np.random.Generator) -> RunSpec:
+    """A net from the whole catalogue, as nobody would choose it."""
+
+    def one_of(things: Any) -> Any:
+        return things[int(rng.integers(len(things)))]
+
+    norms = [NoNorm(), *(norm if "placement" not in norm.settings else replace(norm, placement=one_of(PLACEMENTS)) for norm in catalogue.norms())]
+    while True:
+        norm, features = one_of(norms), one_of((12, 64, WIDTH))
+        data = GaussianData(samples=512, features=features, classes=one_of((10, 100)), labels=False)
+        parts = {"activation": one_of(catalogue.activations()), "init": one_of(catalogue.initializers()), "residual": one_of(catalogue.residuals())}
+        parts |= {"norm": norm, "dropout": one_of((NoDropout(), NoDropout(), Inverted(keep=0.7)))}
+        sizes = {"depth": int(rng.integers(3, 12)), "batch_size": one_of((4, 8, 16))}
+        try:
+            return spec_of(**parts, **sizes, data=data, loss=one_of((Cotangent(), Cotangent(vectors="rademacher"), SHARED)))
+        except ConfigError:
+            continue
+
+
+@pytest.mark.parametrize("draw", range(24))
+def test_a_random_net_is_as_predicted_or_refused_with_a_reason(draw: int, seed: int) -> None:
+    spec = random_spec(np.random.default_rng(seed))
+    said = predict(spec)
+    assert (said["reason"].str.len() > 0).eq(~said["valid"]).all()
+    if said.iloc[:, 3:-2].notna().any(axis=None):
+        assert_predicted(spec, seed % 10_000)
