@@ -11,8 +11,8 @@ import math
 import sys
 
 from gradyn.core import Source
-from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, Rival, claims_curve, growth, main, overlay, wide_claim
-from gradyn.theory import batch_norm_rate
+from gradyn.report import Claim, Curve, Drawn, Experiment, Frames, Page, Panel, Rival, claims_curve, delta_panel, growth, main, overlay, wide_claim
+from gradyn.theory import batch_norm_moments, batch_norm_rate
 
 SOURCE = Source("Yang et al.", 2019, "A Mean Field Theory of Batch Normalization", arxiv="1902.08129", where="theorems 8 and 9")
 BATCHES = {"relu": (8, 16, 32), "gelu": (8,), "linear": (16, 32)}
@@ -21,23 +21,23 @@ LIMIT = math.pi / (math.pi - 1)
 
 def figure(frames: Frames, page: Page) -> list[Drawn]:
     """Rates over the size of the batch, and the gradients that they come from."""
-    places, over_batch, by_layer, judged = [4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128], [], [], claims(frames)
+    places, over_batch, judged = [4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 39, 48, 64, 96, 128], [], claims(frames)
     for activation, batches in BATCHES.items():
-        theory = [batch_norm_rate(activation, batch) for batch in places]
+        # Beyond, nets do not stay in the state that the rate is of.
+        stable = [batch for batch in places if batch_norm_moments(activation, batch).sample_memory < 1]
+        theory = [batch_norm_rate(activation, batch) for batch in stable]
         found = [claim for claim in judged if claim.text.startswith(f"{activation}, ")]
-        over_batch.append(claims_curve(activation, batches, found, theory=theory, theory_x=places, value=("activation", activation)))
+        over_batch.append(claims_curve(activation, batches, found, theory=theory, theory_x=stable, value=("activation", activation)))
     over_batch.append(Curve("", places, rival=[LIMIT] * len(places)))
-    for batch in BATCHES["relu"]:
-        layers, log10_delta = frames.stacked(frames.where(activation="relu", batch_size=batch), "log10_delta_rms")
-        middle = len(layers) // 2
-        line = -math.log10(batch_norm_rate("relu", batch)) * (layers - layers[middle])
-        by_layer.append(Curve(f"B = {batch}", layers[::3], 2 * (log10_delta[:, ::3] - log10_delta[:, [middle]]).mean(0), theory=line, theory_x=layers))
     claim = "Batch norm makes gradients explode in every plain net, faster the smaller the batch."
     setting = "Plain nets φ(BN(W x)) at initialization, weights N(0, 1 / N), gain 1, shift 0, eps 0; cotangent N(0, 1)."
-    text = "First: factor of |δ|² a layer; all widths carried to infinite width. Second: theory's slope through the middle layer, past the first and last six."
+    text = (
+        "First: factor of |δ|² a layer; all widths carried to infinite width; GELU's line ends where its samples no longer stay exchangeable. "
+        "Second: mean over the widest nets; theory from the inputs to the readout."
+    )
     panels = [
         Panel("Rate", "batch size B [samples]", r"$|\delta_l|^2 / |\delta_{l+1}|^2$", over_batch, xscale="log", rival="ReLU's limit, π / (π − 1)"),
-        Panel("ReLU, layer by layer", "layer l, from the input", r"$\log_{10} |\delta_l|^2$, 0 in the middle", by_layer),
+        delta_panel(frames, {f"B = {batch}": frames.where(activation="relu", batch_size=batch) for batch in BATCHES["relu"]}, "ReLU, layer by layer"),
     ]
     return [overlay(page, "batch_norm_explodes", claim, setting, f"{text} Source: {SOURCE}.", panels, measured_columns=("log10_delta_rms",))]
 

@@ -76,7 +76,7 @@ def layer_curve(frames: Frames, runs: pd.DataFrame, label: str, column: str, the
 
 
 def mean_field(runs: pd.DataFrame, *, depth: int | None = None, init: Mapping[str, float] | None = None) -> list[LayerMoments]:
-    """Every layer's moments at infinite width for runs of one setting on `data=pair`, from the length of their inputs.
+    """Every layer's moments at infinite width for runs of one setting on `data=pair`, from the length of their inputs, or on `data=gaussian`, of length 1.
 
     Args:
         runs: of one setting; all widths have the same limit.
@@ -89,7 +89,7 @@ def mean_field(runs: pd.DataFrame, *, depth: int | None = None, init: Mapping[st
     spec = RunSpec.from_columns(runs.iloc[0])
     wide = replace(spec, depth=depth or spec.depth, width=_WIDE, init=replace(spec.init, **(init or {})))
     shared = getattr(spec.loss, "vectors", "") == "shared"
-    return net_moments(wide, spec.data.length, _WIDE, _WIDE, batch=spec.batch_size, shared=shared)  # type: ignore[attr-defined]
+    return net_moments(wide, getattr(spec.data, "length", 1.0), _WIDE, _WIDE, batch=spec.batch_size, shared=shared)
 
 
 def hidden_maps(runs: pd.DataFrame) -> tuple[Array, Array]:
