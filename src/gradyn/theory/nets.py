@@ -69,7 +69,8 @@ class LayerMoments:
         delta_ms: E (d loss_b / d h)^2.
         delta_product: E (d loss_b / d h) (d loss_b' / d h') of two samples.
         pulled_ms: E (W^T delta)^2, per unit of the layer below.
-        departure: with batch norm, what h's covariance over the batch still has of what pairs of inputs have of their own; 1 at the input.
+        departure: with batch norm, what h's covariance over the batch still has of what pairs of inputs have of their own, and what single ones
+            have, [2]; 1 at the input.
     """
 
     layer: int
@@ -89,7 +90,7 @@ class LayerMoments:
     delta_ms: Array
     delta_product: Array
     pulled_ms: Array
-    departure: float
+    departure: Array
 
     def gradient_ms(self, batch: int, input_ms: Array | float | None = None, input_product: Array | float | None = None) -> Array:
         """E (dL / dW_ij)^2 of the mean L over a batch: (E delta^2 E u^2 + (B - 1) E delta delta' E u u') / B.
@@ -124,7 +125,7 @@ class _Stream:
     m: Array
     k: Array
     centre: Array
-    departure: float = 1.0
+    departure: Array
 
 
 def net_moments(
@@ -147,7 +148,7 @@ def net_moments(
 
     Valid:
         width -> infinity at fixed depth; errors fall as depth / width. At initialization. The cotangent does not depend on the weights.
-        With batch norm: exchangeable samples, from which inputs of M features depart by pairs, with relative squares 1 / M times `departure`^2 (two inputs'
+        With batch norm: exchangeable samples, from which inputs of M features depart with relative squares of order 1 / M times `departure`^2 (their
         products scatter); eps is neglected where the variance it is added to exceeds it 1e4 times.
 
     Raises:
@@ -164,7 +165,7 @@ def net_moments(
         fact = f"single samples' distances from the mean grow {batch_norm.sample_memory:.3g} times a layer"
         raise NoTheoryError(f"norm=batch: with activation={spec.activation.name}, {batch} samples do not stay exchangeable, {fact}")
     zero = np.zeros_like(p)
-    stream = _Stream(p, zero, np.full_like(p, products), zero)
+    stream = _Stream(p, zero, np.full_like(p, products), zero, np.ones(2))
     opened, found = stream, []
     for layer in net:
         opened = stream if layer.opens else opened
@@ -225,8 +226,9 @@ def _layer(spec: NetSpec, layer: Layer, x: _Stream, batch_norm: BatchNormMoments
             raise NoTheoryError("norm=batch: the variance over the batch falls to norm.eps")
         square, mean, product, slope = (np.full_like(q, n) for n in (batch_norm.square, batch_norm.mean, batch_norm.product, batch_norm.pulled))
         centre = mean
-        # Dropout's squares are a single sample's: pairs have what they had, of a larger variance.
-        departure *= float(np.mean(batch_norm.pair_memory * batch_norm.variance / (square / keep - product)))
+        # Dropout's squares are single samples': pairs have what they had, of a larger variance.
+        memory = np.array([batch_norm.pair_memory, batch_norm.sample_memory / keep])
+        departure = departure * memory * np.mean(batch_norm.variance / (square / keep - product))
         z, divisor, slope_pair = one, variance / batch_norm.inverse_variance, unknown
     else:
         if layer.norm == "pre":
@@ -292,9 +294,9 @@ def _joined(skip: _Stream, branch: _Stream, s: float, a: float) -> _Stream:
     p = s**2 * skip.p + a**2 * branch.p + 2 * s * a * skip.m * branch.m
     k = s**2 * skip.k + a**2 * branch.k + 2 * s * a * skip.centre * branch.centre
     departure = skip.departure
-    if branch.departure != departure:
-        own = s**2 * (skip.p - skip.k) * skip.departure + a**2 * (branch.p - branch.k) * branch.departure
-        departure = float(np.mean(own / (p - k)))
+    if not np.array_equal(branch.departure, departure):
+        shares = [np.mean(scale**2 * (part.p - part.k) / (p - k)) for scale, part in ((s, skip), (a, branch))]
+        departure = shares[0] * skip.departure + shares[1] * branch.departure
     return _Stream(p, s * skip.m + a * branch.m, k, s * skip.centre + a * branch.centre, departure)
 
 
