@@ -57,6 +57,8 @@ def test_initialization_is_every_experiment_whose_nets_take_no_step():
     # Trained, measured without a sweep, trained beside a sweep.
     assert not {"quick", "deep_linear", "autodiff_graph", "gates", "trainable_depth_map"} & set(found)
     assert chosen(["initialization", "quick"]) == sorted([*found, "quick"])
+    with pytest.raises(ConfigError, match=r"initialization \(all whose nets take no step\).* Did you mean initialization\?"):
+        chosen(["initialisation"])
 
 
 @pytest.fixture

@@ -46,10 +46,11 @@ def chosen(patterns: Sequence[str] | None) -> list[str]:
     for pattern in known if patterns is None else patterns:
         is_kind = pattern == _INITIALIZATION
         fitting = [name for name in known if (twin(name).is_of_initialization if is_kind else fnmatchcase(name, pattern))]
-        near = get_close_matches(pattern.strip("*"), known, n=3, cutoff=0.5)
-        require(
-            bool(fitting), "experiment", f"be one of {', '.join(known)}, or a pattern of some", pattern, f"Did you mean {' or '.join(near)}?" if near else ""
-        )
+        near = get_close_matches(pattern.strip("*"), [*known, _INITIALIZATION], n=3, cutoff=0.5)
+        rule = f"be one of {', '.join(known)}, a pattern of some, or {_INITIALIZATION} (all whose nets take no step)"
+        # A word that is nearly right is meant; further ones are no help beside it.
+        near = get_close_matches(pattern, near, n=1, cutoff=0.9) or near
+        require(bool(fitting), "experiment", rule, pattern, f"Did you mean {' or '.join(near)}?" if near else "")
         found.update(fitting)
     return sorted(found)
 
