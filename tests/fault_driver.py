@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 import torch
 
 import gradyn.store.seal
-import gradyn.sweep.pool
 import gradyn.sweep.shard
+import gradyn.sweep.workers
 from gradyn.core import ConfigError
 from gradyn.data import Gaussian as Samples
 from gradyn.nn import AbstractInitializer, Gaussian, Relu, Tanh
@@ -191,7 +191,7 @@ def _close_locks() -> None:
 def _drive(request: dict[str, Any]) -> int:
     global broken
     os.register_at_fork(after_in_child=_close_locks)
-    gradyn.sweep.pool.get_context = lambda method: get_context("fork")
+    gradyn.sweep.workers.get_context = lambda method: get_context("fork")
     broken = Path(request["broken"]) if "broken" in request else None
     if "planted" in request:
         PLANTED[request["planted"]](request)

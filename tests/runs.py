@@ -1,14 +1,16 @@
-"""Specs for the tests: one small run, any field replaced."""
+"""Specs for the tests: one small run, any field replaced; and plans of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import catalogue
 from gradyn.data import Digits
 from gradyn.nn import Feedforward, HeNormal, NoDropout, NoNorm, Plain, Relu
 from gradyn.optim import CrossEntropy, NoClip, NoPenalty, Sgd, UniformRates
-from gradyn.sweep import RunSpec
+from gradyn.sweep import Execution, Log, Plan, RunSpec, Schedule
 
 ACTIVATIONS = [cls() for cls in catalogue.shipped("activation").values()]
 
@@ -39,3 +41,8 @@ def make_spec(**changes: Any) -> RunSpec:
         data=Digits(),
     )
     return RunSpec(**{**fields, **changes})
+
+
+def make_plan(folder: Path, specs: Sequence[RunSpec], **execution: Any) -> Plan:
+    """Steps 0 and 2 of every layer, all steps of the rest; one worker, unless `execution` says otherwise."""
+    return Plan(tuple(specs), "test", folder, Log(Schedule((0, 2)), Schedule(None)), Execution(**({"workers": 1} | execution)))

@@ -9,26 +9,20 @@ import os
 import signal
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor
 
 import gradyn
 from gradyn.core import ConfigError
 from gradyn.nn import AbstractActivation, HeNormal, Relu, Rezero, Small, Tanh
 from gradyn.store import write_failure
-from gradyn.sweep import Execution, Log, Plan, RunSpec, Schedule, launch, run_shard
+from gradyn.sweep import Log, Schedule, launch, run_shard
 from gradyn.sweep.launch import queue
-from runs import make_spec
-
-
-def make_plan(folder: Path, specs: list[RunSpec], **execution: object) -> Plan:
-    return Plan(tuple(specs), "test", folder, Log(Schedule((0, 2)), Schedule(None)), Execution(**({"workers": 1} | execution)))
+from runs import make_plan, make_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +101,7 @@ def test_there_are_no_more_workers_than_cores_that_the_command_may_use(tmp_path,
         os.sched_setaffinity(0, usable)
     (of_all, shards), (of_one, _) = counted
     assert shards > 1
-    assert (of_all, of_one) == (min(len(usable), shards), 1)
+    assert (of_all, of_one) == (len(usable), 1)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system stops no process")
@@ -263,18 +257,3 @@ def test_an_interrupt_stops_the_workers_at_once_and_the_same_command_goes_on(tmp
     again = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert f"{committed} before, {32 - committed} now" in again
     assert gradyn.load(tmp_path / "cut").runs["run_id"].nunique() == 32
-
-
-def test_every_library_of_a_worker_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Its own of numpy's too: more than one on a worker's core wait for each other, busily.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        monkeypatch.setenv(name, "2")
-    pools = importlib.import_module("gradyn.sweep.pool")
-    with pools._pool(1) as pool:
-        found = pool.submit(threadpool_info).result()
-    assert found
-    assert {library["num_threads"] for library in found} == {1}
-    with threadpool_limits(limits=2):
-        with pools.one_thread():
-            assert {library["num_threads"] for library in threadpool_info()} == {1}
-        assert max(library["num_threads"] for library in threadpool_info()) > 1 or os.cpu_count() == 1

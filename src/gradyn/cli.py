@@ -184,21 +184,24 @@ def _reproduce(words: list[str]) -> int:
             claim, cost = described(name)
             print(f"{name}\n  {claim}\n  {cost}")
         return 0
+    from gradyn.sweep import kept_workers
+
     results, scoreboard, sets = Path(given.results), Path(given.scoreboard), fresh_sets(given.fresh)
     code, boards = 0, []
-    for fresh in sets:
-        status = reproduce(
-            results,
-            scoreboard,
-            only=given.only,
-            is_run=not given.judge,
-            scale=given.scale,
-            fresh=fresh,
-            # In this process: torch and Hydra are loaded once, not once a grid.
-            sweep=lambda words: main(["sweep", *words]),
-        )
-        code = max(code, status)
-        boards.append(board_folder(at_scale(results, given.scale, fresh), scoreboard, given.scale, fresh))
+    # In this process, and with the same workers from grid to grid: torch and Hydra are loaded once.
+    with kept_workers():
+        for fresh in sets:
+            status = reproduce(
+                results,
+                scoreboard,
+                only=given.only,
+                is_run=not given.judge,
+                scale=given.scale,
+                fresh=fresh,
+                sweep=lambda words: main(["sweep", *words]),
+            )
+            code = max(code, status)
+            boards.append(board_folder(at_scale(results, given.scale, fresh), scoreboard, given.scale, fresh))
     if len(sets) == 1:
         print(shown(boards[0], given.scale, given.only))
     if sets == [0]:

@@ -25,7 +25,7 @@ from gradyn.core import packaged
 from gradyn.nn import BatchNorm, Gelu, HeNormal, Identity, Large, LayerNorm, NoNorm, Orthogonal, Plain, Relu, Sigmoid, Small, Tanh, XavierNormal
 from gradyn.optim import GlobalL2, NoClip
 from gradyn.sweep import Log, RunSpec, Schedule, execute, launch, run_shard
-from gradyn.sweep.pool import _begin_worker
+from gradyn.sweep.workers import _begin
 from runs import make_spec
 
 pytestmark = pytest.mark.bench
@@ -142,7 +142,7 @@ def planning(*overrides: str) -> tuple[int, float]:
 
 def both(function: Callable[[int], dict[str, list[float]]]) -> dict[str, list[float]]:
     """The function in two busy workers of one thread each; their samples together."""
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)) as pool:
         parts = list(pool.map(function, range(2)))
     return {name: [value for part in parts for value in part[name]] for name in parts[0]}
 
@@ -191,7 +191,7 @@ def test_write_the_table():
     launcher = statistics.median(hydra_job() for _ in range(REPEATS))
     grid, parts = both(worker), both(engine)
     plans = [planning(), planning("seed=range(70)")]
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)) as pool:
         megabytes = pool.submit(peak, 0).result()
     middle = {name: statistics.median(values) for name, values in grid.items()}
     # Hydra's basic launcher runs its jobs one after the other in one process.

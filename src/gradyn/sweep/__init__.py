@@ -15,6 +15,7 @@ from gradyn.sweep.shard import run_shard
 from gradyn.sweep.site import Site
 from gradyn.sweep.slurm import SlurmError
 from gradyn.sweep.spec import ENGINE_VERSION, RunSpec
+from gradyn.sweep.workers import kept_workers
 
 __all__ = [
     "ENGINE_VERSION",
@@ -30,6 +31,7 @@ __all__ = [
     "check_device",
     "execute",
     "in_flight",
+    "kept_workers",
     "launch",
     "launch_on_slurm",
     "materialize",

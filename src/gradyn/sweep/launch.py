@@ -101,7 +101,7 @@ def _cores() -> int:
 
 def _carry_out(plan: Plan, work: list[Shard], failed_before: set[str], progress: Progress, watcher: Watcher | None) -> int:
     missing = sum(len(pack_) for shard in work for pack_ in shard)
-    workers = min(plan.execution.workers or _cores(), len(work))
+    workers = plan.execution.workers or _cores()
     statuses: Counter[str] = Counter()
     failed: dict[str, str] = {}
     zeros = Zeros()

@@ -42,7 +42,7 @@ class Task:
         missing = work.missing()
         _say(f"{len(missing)} of {len(work.task)} parts to do in {work.folder}")
         # Signals are submitit's to answer: a Stop that hears none.
-        for result in computed(Target(work.folder, work.log, work.device), list(missing), min(work.workers, len(missing)), Stop(), lambda shards: None):
+        for result in computed(Target(work.folder, work.log, work.device), list(missing), work.workers, Stop(), lambda shards: None):
             self.in_vain = 0
             _say(f"{len(result.statuses)} runs committed")
             for run_id, line in result.failed.items():

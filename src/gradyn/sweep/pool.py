@@ -1,4 +1,4 @@
-"""Local worker processes of one thread each, and what becomes of the runs whose worker dies.
+"""Shards handed out to local workers, and what becomes of the runs whose worker dies.
 
 A shard is computed and committed by one worker. Where a worker dies (killed, or the system ran out of memory), what was in the
 workers' hands is handed out again; what was there at two deaths is given to a worker of its own, in halves if that dies too, until
@@ -7,27 +7,20 @@ the run that takes its worker along is alone: it is kept as a failure, like one 
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import signal
-import time
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-
-import torch
-from threadpoolctl import threadpool_limits
 
 from gradyn.store import StoreError
 from gradyn.sweep.plan import Log, Plan
 from gradyn.sweep.shard import Done, Shard, halves, keep_failure, run_shard
 from gradyn.sweep.stop import Stop
+from gradyn.sweep.workers import one_thread, worker_pool
 
 # Called with the shards that are in the workers' hands, whenever that changes.
 Handed = Callable[[Collection[Shard]], None]
@@ -36,7 +29,6 @@ Handed = Callable[[Collection[Shard]], None]
 _IN_HAND = 2
 # How long a signal may wait to be heard.
 _SECONDS_DEAF = 0.2
-_SECONDS_TO_DIE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +56,23 @@ class NoWorkersError(RuntimeError):
 def computed(target: Target, work: Collection[Shard], workers: int, stop: Stop, handed: Handed) -> Generator[Done, None, None]:
     """Reports as shards are committed; close it to stop its workers.
 
+    Args:
+        target: of the shards.
+        work: what to compute, in this order.
+        workers: processes at most; a single shard needs none beside this one.
+        stop: asked again and again whether a signal has come.
+        handed: told what is in the workers' hands.
+
     Raises:
         StoreError: the disk refused.
         NoWorkersError: no worker process can be had.
         Stopped: a signal came.
     """
-    if workers <= 1:
+    if min(workers, len(work)) <= 1:
         yield from _here(target, work, stop, handed)
         return
     alone = yield from _together(target, work, workers, stop, handed)
     yield from _alone(target, alone, stop, handed)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """torch and numpy's BLAS with one thread, and as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(limits=1):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _here(target: Target, work: Iterable[Shard], stop: Stop, handed: Handed) -> Generator[Done, None, None]:
@@ -116,7 +103,7 @@ def _together(target: Target, work: Iterable[Shard], workers: int, stop: Stop, h
     while left:
         in_hand: dict[Future[Done], tuple[Shard, int]] = {}
         is_broken = False
-        with _pool(workers) as pool:
+        with worker_pool(workers) as pool:
             if is_idle:
                 _require_worker(pool, stop)
             is_idle = True
@@ -144,7 +131,7 @@ def _alone(target: Target, work: Iterable[Shard], stop: Stop, handed: Handed) ->
     left = deque((shard, 0) for shard in work)
     while left:
         is_broken = False
-        with _pool(1) as pool:
+        with worker_pool(1) as pool:
             _require_worker(pool, stop)
             while left and not is_broken:
                 shard, deaths = left.popleft()
@@ -211,53 +198,3 @@ def _require_worker(pool: ProcessPoolExecutor, stop: Stop) -> None:
         future.result()
     except BrokenProcessPool as error:
         raise NoWorkersError("worker processes die before they begin") from error
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool whose workers are dead when the block is left by an error."""
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(os.getpid(),))
-    try:
-        yield pool
-    except BaseException:
-        # Ctrl-C, a full disk: what is committed stays, what is in hand is given up. The pool has no public way to stop a worker at
-        # once, and forgets its processes when it shuts down: so they come first.
-        processes = list((pool._processes or {}).values())
-        for process in processes:
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        deadline = time.monotonic() + _SECONDS_TO_DIE
-        for process in processes:
-            process.join(max(0.0, deadline - time.monotonic()))
-            with contextlib.suppress(ValueError):
-                process.kill()
-        raise
-    # Nothing is in hand. A worker that waits for work holds the queue's lock: killed from outside at this moment it leaves the others waiting for
-    # it, and the pool for them, for ever. So none is asked to end.
-    for process in list((pool._processes or {}).values()):
-        process.kill()
-    pool.shutdown()
-
-
-def _begin_worker(driver: int) -> None:
-    torch.set_num_threads(1)
-    # numpy's BLAS has a pool of its own, as large as the machine: on a worker's one core its threads wait for each other, busily. The QR of a
-    # 160 x 160 matrix, which is orthogonal initialization, took 200 times as long.
-    threadpool_limits(limits=1)
-    with contextlib.suppress(OSError, AttributeError):
-        # glibc gives every freed tensor of a stack back to the system, and the next one costs its page faults again (7 to 15 %
-        # of a sweep, 2026-11): keep up to 1 GiB instead (M_TRIM_THRESHOLD = -1, M_MMAP_THRESHOLD = -3).
-        libc = ctypes.CDLL(None)
-        libc.mallopt(-1, 2**30)
-        libc.mallopt(-3, 2**30)
-    # The driver stops its workers on Ctrl-C; a worker that raised on its own would lose the shard it is about to commit.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A node's notice of its time limit goes to all processes of a job: what to do about it is the driver's affair.
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    with contextlib.suppress(OSError, AttributeError):
-        # Linux: die with the driver, however it dies (PR_SET_PDEATHSIG = 1).
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    if os.getppid() != driver:
-        os._exit(1)
