@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,8 @@ from scipy import stats
 from gradyn.cli import main
 from gradyn.core import ConfigError
 from gradyn.report import fresh_sets, p_values, recorded, summary
-from gradyn.report.fresh import LEVEL, uniformity
+from gradyn.report.claims import FALSE_ALARMS
+from gradyn.report.fresh import LEVEL, false_alarms, uniformity
 
 
 def test_sets_are_named_by_numbers_and_ranges() -> None:
@@ -86,6 +89,27 @@ def test_one_wrong_prediction_is_found_by_its_mean_though_it_never_fails(tmp_pat
     assert "0 failed" in page
     # 2 sqrt(10) = 6.3 errors from 0, where 3 are the limit; of the other 39 one in ten pages has one.
     assert "* a, number 0: mean z +" in page
+
+
+def test_how_often_a_board_fails_is_estimated_without_bias_from_claims_that_are_off(rng) -> None:
+    off = np.tile([0.0, 0.8, -2.0], 4000)
+    for sets in (2, 10):
+        z = off + rng.standard_normal((sets, len(off)))
+        found = pd.DataFrame({"experiment": "a", "claim": np.tile(np.arange(len(off)), sets), "z": z.ravel()})
+        expected = stats.norm.sf(3 - off) + stats.norm.sf(3 + off)
+        # A claim's term scatters by 0.013, 0.052 and 0.192 with two sets, less with ten: 0.2 in root square.
+        error = 0.2 * 4000**0.5
+        assert false_alarms(found, 3.0) == pytest.approx(expected.sum(), abs=5 * error)
+        assert 2 * stats.norm.sf(3) * len(off) < expected.sum() - 50 * error, "taken for right they would give less"
+    assert false_alarms(found[found.index < len(off)], 3.0) == 0, "a single set says nothing"
+
+
+def test_the_committed_sets_keep_the_board_to_one_false_alarm_in_a_thousand_runs() -> None:
+    file = Path(__file__).resolve().parents[1] / "results" / "reference" / "fresh.csv"
+    if not file.exists():
+        pytest.skip("the sdist leaves results/ out")
+    found = pd.read_csv(file, dtype={"set": str}).dropna(subset=["z"])
+    assert 0 < false_alarms(found) <= FALSE_ALARMS
 
 
 def test_sets_of_several_commands_add_up_and_one_made_again_replaces_itself(tmp_path, rng) -> None:

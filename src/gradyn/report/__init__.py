@@ -20,7 +20,7 @@ from gradyn.report.autodiff.inside import draw_inside
 from gradyn.report.autodiff.jacobians import crossover, draw_jacobians
 from gradyn.report.autodiff.numeric import draw_numeric
 from gradyn.report.autodiff.one_curve import draw_one_curve
-from gradyn.report.claims import MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
+from gradyn.report.claims import BIAS_FACTOR, MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
 from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames, MissingError, read
@@ -84,6 +84,7 @@ from gradyn.report.wide import by_layer_and_run, by_width, rate_claim, wide_clai
 from gradyn.report.write import FIGURES, STANDARD, draw, drawn, figures
 
 __all__ = [
+    "BIAS_FACTOR",
     "FIGURES",
     "MOST_CLAIMS",
     "RATE_COLUMNS",

@@ -18,6 +18,7 @@ import pandas as pd
 from scipy import stats
 
 from gradyn.core import ConfigError, require
+from gradyn.report.claims import Z_LIMIT
 
 # A test at this level fails for right errors once in a hundred times.
 LEVEL = 0.01
@@ -107,6 +108,22 @@ def uniformity(found: pd.DataFrame) -> tuple[float, float]:
     return float(stats.kstest(p, "uniform").statistic), float((1 + as_large) / (1 + _DRAWS))
 
 
+def false_alarms(found: pd.DataFrame, limit: float = Z_LIMIT) -> float:
+    """Expected number of claims beyond the limit in a run of the board, each as far off as its sets say; no less than P(any fails).
+
+    A claim whose z is N(d, 1), d what finite nets put it off, has a mean of N(d, 1 / k) over k sets, so that
+    P(|N(mean, 1 - 1 / k)| > limit), averaged over the sets' chance, is P(|N(d, 1)| > limit): an estimate without bias, which is added up.
+
+    Args:
+        found: with columns experiment, claim and z; claims of a single set say nothing and are left out.
+        limit: of |z|.
+    """
+    by_claim = found.groupby(["experiment", "claim"])["z"].agg(["mean", "count"])
+    by_claim = by_claim[by_claim["count"] > 1]
+    spread = np.sqrt(1 - 1 / by_claim["count"])
+    return float((stats.norm.sf((limit - by_claim["mean"]) / spread) + stats.norm.sf((limit + by_claim["mean"]) / spread)).sum())
+
+
 def summary(found: pd.DataFrame) -> str:
     """The page: how uniform the p-values are, by experiment and in all, and which claims failed."""
     sets, commits, failed = found["set"].nunique(), found["commit"].nunique(), found[found["verdict"] == "fails"]
@@ -137,7 +154,11 @@ def summary(found: pd.DataFrame) -> str:
     by_claim = found.groupby(["experiment", "claim"])["z"].agg(["mean", "count"])
     # The mean of k independent z has the error 1 / sqrt(k).
     off = by_claim[by_claim["mean"].abs() * by_claim["count"] ** 0.5 > 3]
-    lines += ["", f"Claims whose mean z over the sets is more than 3 of its errors from 0: {len(off) or 'none'}.", ""]
+    lines += ["", f"Claims whose mean z over the sets is more than 3 of its errors from 0: {len(off) or 'none'}."]
+    if sets >= _FEWEST_SETS:
+        risk = f"fails with a probability of at most {false_alarms(found):.1e}"
+        lines[-1] += f" A run of the board, each of its {len(by_claim)} claims as far off as its mean says, {risk}."
+    lines.append("")
     lines += [f"* {name}, {claim}: mean z {row['mean']:+.2f} over {row['count']:.0f} sets" for (name, claim), row in off.iterrows()]
     for row in failed.itertuples():
         said = "" if pd.isna(row.z) else f", z {row.z:+.1f}"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 
+from gradyn.report.claims import Z_LIMIT
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames
 from gradyn.report.quantities.factors import log_factors, mean_field, predicted_factor
@@ -62,7 +63,7 @@ def draw_phases(
     """
     foot = (
         "Colours: $\\ln \\chi_1$ at q*; dashed: $\\chi_1 = 1$. Triangles: measured, up where $|\\delta|^2$ grows towards the input and down where it shrinks, "
-        f"pale within 4.65 standard errors of neither. Circles: where the measured rate is 0, with one standard error. {text}"
+        f"pale where that is within {Z_LIMIT:.2f} standard errors of 0. Circles: where the measured rate is 0, with one standard error. {text}"
     )
     figure, axes = page.sheet(1, 1, height=2.9, title=title, setting=setting, foot=foot, left=0.55, right=0.75, bottom=0.45)
     ax = axes[0, 0]
@@ -74,7 +75,7 @@ def draw_phases(
     ticks = [ln_chi.min(), ln_chi.min() / 2, 0.0, ln_chi.max() / 2, ln_chi.max()]
     figure.colorbar(mesh, ax=ax, label=r"$\ln\,\chi_1$", pad=0.02, ticks=ticks, format="%.1f")
     ax.plot(phase_boundary(phi, b), b, color=INK, linestyle="--", linewidth=1.2, zorder=2)
-    clear = points["measured"].abs() > 4.65 * points["standard_error"]
+    clear = points["measured"].abs() > Z_LIMIT * points["standard_error"]
     for mark, sign in (("^", 1), ("v", -1)):
         here = np.sign(points["measured"]) == sign
         for part, colour in ((here & clear, INK), (here & ~clear, "white")):
