@@ -268,7 +268,8 @@ def _judgement(table: pd.DataFrame) -> list[str]:
         return []
     by_chance, rejected = table["detectable"].dropna(), table["rival_z"].abs()
     sentences = (
-        f"A value holds if |z| < {Z_LIMIT:.2f}: with at most {MOST_CLAIMS} values, all true, a board shows a failure in at most {FALSE_ALARMS:g} of runs.",
+        f"A value holds if |z| < {Z_LIMIT:.2f}: with at most {MOST_CLAIMS} values that chance moves, all true, a board shows a failure in at most",
+        f"{FALSE_ALARMS:g} of runs (what finite nets put them off by is in it).",
         f"`detects` is the relative error that a claim would have noticed with probability {POWER:g}.",
         f"Its median over {len(by_chance)} claims is {by_chance.median():.2%}.",
         f"{int((rejected > 6).sum())} rival formulas are rejected at |z| > 6.",
