@@ -35,8 +35,13 @@ gradyn sweep --help lists groups, options and the grammar of overrides; gradyn -
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code (0 done, 1 failed, 2 refused before anything ran, 130 interrupted)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    return _guarded(lambda: _dispatch(words))
+
+
+def _guarded(action: Callable[[], int]) -> int:
+    """The action's exit code; what it raises is said, and has a code too."""
     try:
-        return _dispatch(words)
+        return action()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -73,6 +78,28 @@ def _sweep(words: list[str]) -> int:
     from hydra_plugins.gradyn._command import sweep
 
     return sweep(words)
+
+
+def _sweep_together(grids: Sequence[Sequence[str]]) -> int:
+    """Grids of an experiment, each the words behind `gradyn sweep`: all are planned before any runs, and launched as one where they are alike."""
+    from gradyn.report.experiment import SIGNALLED
+    from gradyn.sweep import joined, launch
+    from hydra_plugins.gradyn._command import plan
+    from hydra_plugins.gradyn._table import lines, stored
+
+    plans = []
+    for words in grids:
+        made, _ = plan(words)
+        assert made is not None, "words of an experiment ask Hydra nothing"
+        for line in lines(made, stored(made)):
+            print(line)
+        plans.append(made)
+    code = 0
+    for made in joined(plans):
+        code = max(code, launch(made))
+        if code >= SIGNALLED:
+            break
+    return code
 
 
 def _plan(words: list[str]) -> int:
@@ -188,7 +215,7 @@ def _reproduce(words: list[str]) -> int:
 
     results, scoreboard, sets = Path(given.results), Path(given.scoreboard), fresh_sets(given.fresh)
     code, boards = 0, []
-    # In this process, and with the same workers from grid to grid: torch and Hydra are loaded once.
+    # In this process, and with the same workers from experiment to experiment: torch and Hydra are loaded once.
     with kept_workers():
         for fresh in sets:
             status = reproduce(
@@ -198,7 +225,8 @@ def _reproduce(words: list[str]) -> int:
                 is_run=not given.judge,
                 scale=given.scale,
                 fresh=fresh,
-                sweep=lambda words: main(["sweep", *words]),
+                # What refuses one experiment is said, and the others go on.
+                sweep=lambda grids: _guarded(lambda: _sweep_together(grids)),
             )
             code = max(code, status)
             boards.append(board_folder(at_scale(results, given.scale, fresh), scoreboard, given.scale, fresh))

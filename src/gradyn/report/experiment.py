@@ -19,10 +19,10 @@ from gradyn.report.frames import Frames
 from gradyn.report.measured import Measure, measure_once, twin
 from gradyn.report.style import Page
 
-# Carries out a sweep from the words behind `gradyn sweep`; returns its exit code.
-Sweep = Callable[[Sequence[str]], int]
+# Carries out the grids of an experiment, each the words behind `gradyn sweep`; returns the exit code.
+Sweep = Callable[[Sequence[Sequence[str]]], int]
 # Exit codes from here on are signals that stopped a sweep, as shells have it.
-_SIGNALLED = 128
+SIGNALLED = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +101,14 @@ def at_scale(results: str | Path, scale: str, fresh: int = 0) -> Path:
     return folder / "fresh" / str(fresh) if fresh else folder
 
 
-def in_a_process(words: Sequence[str]) -> int:
-    """A sweep as a command of its own: nothing here may import Hydra."""
-    return subprocess.run([sys.executable, "-m", "gradyn", "sweep", *words], check=False).returncode
+def in_a_process(grids: Sequence[Sequence[str]]) -> int:
+    """Every grid as a command of its own, up to one that is stopped: nothing here may import Hydra."""
+    code = 0
+    for words in grids:
+        code = max(code, subprocess.run([sys.executable, "-m", "gradyn", "sweep", *words], check=False).returncode)
+        if code >= SIGNALLED:
+            break
+    return code
 
 
 def carry_out(
@@ -123,7 +128,7 @@ def carry_out(
         scale: full, or smoke: what the YAML twin replaces for a run of seconds.
         overrides: of the grid (`depth=2,4`) and of the measurement (`measure.points=9`).
         fresh: which other seeds; 0 for those of the YAML twin.
-        sweep: carries out one grid.
+        sweep: carries out the grids.
 
     Returns:
         Exit code of the sweep, 0 where there is none; and whether anything was measured anew (a sweep can't tell: True).
@@ -134,11 +139,9 @@ def carry_out(
     """
     said = twin(experiment.name)
     grids, settings = said.grids(scale, overrides, fresh), said.settings(scale, overrides, fresh)
-    code = 0
-    for grid in grids:
-        # Drawn by whoever asked, when all of it is there.
-        code = max(code, sweep([f"experiment={experiment.name}", f"results={results}", "exec.figures=false", *grid]))
-        if code >= _SIGNALLED:
-            raise KeyboardInterrupt
+    # Drawn by whoever asked, when all of it is there.
+    code = sweep([[f"experiment={experiment.name}", f"results={results}", "exec.figures=false", *grid] for grid in grids]) if grids else 0
+    if code >= SIGNALLED:
+        raise KeyboardInterrupt
     is_new = measure_once(experiment.measure, results / experiment.name, settings) if experiment.measure is not None else True
     return code, is_new

@@ -78,7 +78,7 @@ def reproduce(
         is_run: False to judge what the folders hold.
         scale: full or smoke.
         fresh: 0 for the seeds of the YAML twins; k for other seeds, in the folder `<results>/fresh/<k>`, board included, without figures.
-        sweep: carries out one grid.
+        sweep: carries out the grids of an experiment.
 
     Returns:
         Exit code: 0, or 1 where a sweep did not finish or a claim of those asked for fails.

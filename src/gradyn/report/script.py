@@ -19,7 +19,7 @@ def main(experiment: Experiment, arguments: Sequence[str] | None = None, sweep: 
     Args:
         experiment: of the script.
         arguments: words of the command line; None for this process's.
-        sweep: carries out one grid.
+        sweep: carries out the grids.
 
     Returns:
         Exit code: 0, or the sweep's.

@@ -10,7 +10,7 @@ from gradyn.sweep.launch import check_device, launch
 from gradyn.sweep.ledger import in_flight
 from gradyn.sweep.materialize import Materialized, materialize
 from gradyn.sweep.pack import pack, structure
-from gradyn.sweep.plan import Execution, Log, Plan, Schedule
+from gradyn.sweep.plan import Execution, Log, Plan, Schedule, joined
 from gradyn.sweep.shard import run_shard
 from gradyn.sweep.site import Site
 from gradyn.sweep.slurm import SlurmError
@@ -31,6 +31,7 @@ __all__ = [
     "check_device",
     "execute",
     "in_flight",
+    "joined",
     "kept_workers",
     "launch",
     "launch_on_slurm",

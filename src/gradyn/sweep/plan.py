@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,26 @@ class Plan:
         """Whether the run is among those whose figures come first; with nothing given, all are alike."""
         columns = spec.columns if self.first else {}
         return bool(self.first) and all(columns.get(key) in values for key, values in self.first.items())
+
+
+def joined(plans: Sequence[Plan]) -> list[Plan]:
+    """As few plans as do the same: grids of one folder, log and execution are one, so that no core waits for the last runs of each.
+
+    Every run is there once. What was said of a single grid (axes, notes) is gone; `config.yaml` is that of the last one, as if they were launched one
+    after the other.
+    """
+    alike: list[list[Plan]] = []
+    for plan in plans:
+        part = next((part for part in alike if all(getattr(part[0], key) == getattr(plan, key) for key in ("folder", "log", "execution"))), [])
+        if not part:
+            alike.append(part)
+        part.append(plan)
+    return [_of_all(part) for part in alike]
+
+
+def _of_all(plans: Sequence[Plan]) -> Plan:
+    specs = dict(zip((run_id for plan in plans for run_id in plan.run_ids), (spec for plan in plans for spec in plan.specs), strict=True))
+    return replace(plans[-1], specs=tuple(specs.values()), run_ids=tuple(specs), axes={}, notes=())
 
 
 def _require_keys(section: str, given: Mapping[str, Any], known: list[str]) -> None:
