@@ -82,7 +82,7 @@ def _sweep(words: list[str]) -> int:
 
 def _sweep_together(grids: Sequence[Sequence[str]]) -> int:
     """Grids of an experiment, each the words behind `gradyn sweep`: all are planned before any runs, and launched as one where they are alike."""
-    from gradyn.report.experiment import SIGNALLED
+    from gradyn.report import SIGNALLED
     from gradyn.sweep import joined, launch
     from hydra_plugins.gradyn._command import plan
     from hydra_plugins.gradyn._table import lines, stored

@@ -21,7 +21,7 @@ from gradyn.report.autodiff.jacobians import crossover, draw_jacobians
 from gradyn.report.autodiff.numeric import draw_numeric
 from gradyn.report.autodiff.one_curve import draw_one_curve
 from gradyn.report.claims import BIAS_FACTOR, MOST_CLAIMS, Z_LIMIT, Claim, Rival, seed_claim
-from gradyn.report.experiment import Experiment, at_scale, claims_table, described, experiments
+from gradyn.report.experiment import SIGNALLED, Experiment, at_scale, claims_table, described, experiments
 from gradyn.report.figure import Drawn
 from gradyn.report.frames import Frames, MissingError, read
 from gradyn.report.fresh import fresh_sets, p_values, recorded, summary
@@ -88,6 +88,7 @@ __all__ = [
     "FIGURES",
     "MOST_CLAIMS",
     "RATE_COLUMNS",
+    "SIGNALLED",
     "STANDARD",
     "TRAINED",
     "Z_LIMIT",
