@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -65,15 +64,10 @@ def test_a_script_is_a_command(tmp_path: Path) -> None:
     assert "holds: " in run.stdout
 
 
-def _sweep(words: Sequence[str]) -> int:
-    """As `gradyn reproduce` sweeps: in this process, which has loaded torch and Hydra."""
-    return cli.main(["sweep", *words])
-
-
 @pytest.mark.parametrize("name", sorted(experiments()))
 def test_an_experiment_runs_and_draws_at_smoke_scale(name: str, tmp_path: Path) -> None:
     arguments = ["--format=png", "--scale=smoke", f"--results={tmp_path / 'results'}"]
-    assert main(experiments()[name], [*arguments, "--run"], _sweep) == 0
+    assert main(experiments()[name], [*arguments, "--run"], cli.sweep_together) == 0
     assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["smoke"], "the small scale has a folder of its own"
     folder = tmp_path / "results" / "smoke" / name
     drawn = sorted(path.name for path in (folder / "figures").iterdir())

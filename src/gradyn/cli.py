@@ -80,7 +80,7 @@ def _sweep(words: list[str]) -> int:
     return sweep(words)
 
 
-def _sweep_together(grids: Sequence[Sequence[str]]) -> int:
+def sweep_together(grids: Sequence[Sequence[str]]) -> int:
     """Grids of an experiment, each the words behind `gradyn sweep`: all are planned before any runs, and launched as one where they are alike."""
     from gradyn.report import SIGNALLED
     from gradyn.sweep import joined, launch
@@ -226,7 +226,7 @@ def _reproduce(words: list[str]) -> int:
                 scale=given.scale,
                 fresh=fresh,
                 # What refuses one experiment is said, and the others go on.
-                sweep=lambda grids: _guarded(lambda: _sweep_together(grids)),
+                sweep=lambda grids: _guarded(lambda: sweep_together(grids)),
             )
             code = max(code, status)
             boards.append(board_folder(at_scale(results, given.scale, fresh), scoreboard, given.scale, fresh))
