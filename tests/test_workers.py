@@ -17,7 +17,7 @@ from gradyn.sweep import RunSpec, kept_workers, launch
 from gradyn.sweep.workers import one_thread, worker_pool
 from runs import make_plan, make_spec
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system does not show its processes")
+shows_processes = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system does not show its processes")
 
 
 def alive() -> set[int]:
@@ -37,6 +37,7 @@ def shards(seed: int, count: int = 3) -> list[RunSpec]:
     return [make_spec(depth=2 + place, steps=1, seed=seed) for place in range(count)]
 
 
+@shows_processes
 def test_a_launch_ends_its_own_workers_and_leaves_kept_ones_to_the_next(tmp_path):
     assert launch(make_plan(tmp_path / "own", shards(0), workers=2, pack_size=1)) == 0
     assert not alive()
@@ -51,6 +52,7 @@ def test_a_launch_ends_its_own_workers_and_leaves_kept_ones_to_the_next(tmp_path
     assert [len(gradyn.load(tmp_path / name).runs) for name in ("own", "a", "b")] == [3, 3, 3]
 
 
+@shows_processes
 def test_a_launch_with_fewer_workers_gets_no_more_than_it_asked_for(tmp_path):
     with kept_workers():
         assert launch(make_plan(tmp_path / "a", shards(1), workers=3, pack_size=1)) == 0
@@ -64,18 +66,21 @@ def test_a_launch_with_fewer_workers_gets_no_more_than_it_asked_for(tmp_path):
         assert alive() == second
 
 
+@shows_processes
 def test_a_kept_worker_that_was_killed_between_launches_costs_nothing(tmp_path, capsys):
     with kept_workers():
         assert launch(make_plan(tmp_path / "a", shards(1), workers=2, pack_size=1)) == 0
         first = alive()
         os.kill(min(first), signal.SIGKILL)
-        time.sleep(0.2)
+        while is_running(min(first)):
+            time.sleep(0.01)
         assert launch(make_plan(tmp_path / "b", shards(2), workers=2, pack_size=1)) == 0
         assert not alive() & first
     assert not alive()
     assert len(gradyn.load(tmp_path / "b").runs) == 3
 
 
+@shows_processes
 def test_what_stops_a_launch_stops_kept_workers_too(tmp_path, monkeypatch):
     def full(run_count: int, total: int) -> None:
         raise StoreError("the disk is full")
@@ -91,6 +96,7 @@ def test_what_stops_a_launch_stops_kept_workers_too(tmp_path, monkeypatch):
     assert len(gradyn.load(tmp_path / "b").runs) == 12
 
 
+@shows_processes
 def test_kept_workers_die_with_a_command_that_is_killed(tmp_path):
     program = f"""
 import os, signal, sys
