@@ -1,5 +1,6 @@
 """Grids of one experiment, launched as one: the runs of all of them once, the same numbers, and a stop that stops the rest."""
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import gradyn
 import gradyn.sweep
 from gradyn.cli import main
+from gradyn.report.experiment import in_a_process
 from gradyn.sweep import Log, Schedule, joined, launch
 from runs import make_plan, make_spec
 
@@ -96,3 +98,16 @@ def test_an_experiment_that_is_refused_is_said_and_the_others_go_on(tmp_path, la
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "sweep.json" in line]
     assert line.startswith("gradyn: ")
     assert "must be the JSON that gradyn wrote" in line
+
+
+def test_a_script_sweeps_grid_by_grid_until_one_is_stopped(monkeypatch):
+    codes, asked = [1, 0, 130, 0], []
+
+    def run(command, check):
+        asked.append(command[-2:])
+        return subprocess.CompletedProcess(command, codes[len(asked) - 1])
+
+    monkeypatch.setattr(subprocess, "run", run)
+    grids = [["experiment=quick", f"seed={seed}"] for seed in range(4)]
+    assert in_a_process(grids) == 130
+    assert asked == grids[:3], "a grid that failed keeps no other from running, one that was stopped does"
